@@ -58,8 +58,11 @@ def may_replace(run: RunRecord, data: DatasetRecord, anchor: RunRecord, its_data
     month newer.
 
     Args:
-        run: The challenger. data: Its dataset. anchor: The stale anchor. its_data: The anchor's dataset. reason: The
-        reason of the challenger's decision.
+        run: The challenger.
+        data: Its dataset.
+        anchor: The stale anchor.
+        its_data: The anchor's dataset.
+        reason: The reason of the challenger's decision.
     """
     same = recipe(run.config) == recipe(anchor.config)
     old = _time(run, data) - _time(anchor, its_data) >= SHORTEST_STAND

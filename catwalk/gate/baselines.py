@@ -55,8 +55,10 @@ def ruling(run: Run, evaluation: EvaluationRecord, champion: ChampionRecord | No
     used.
 
     Args:
-        run: The challenger. evaluation: Its score on the test split. champion: The champion in service; None if there
-        is none. problem: Why the champion can't be read, as a sentence; empty if nothing is wrong.
+        run: The challenger.
+        evaluation: Its score on the test split.
+        champion: The champion in service; None if there is none.
+        problem: Why the champion can't be read, as a sentence; empty if nothing is wrong.
 
     Raises:
         ArtifactError: the run's own predictions are missing or damaged.

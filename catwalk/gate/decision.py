@@ -152,11 +152,14 @@ def rule(
     """Ships or holds.
 
     Args:
-        evaluation: The challenger's score on the test split. labels: The true classes, shape (n,). challenger: The
-        challenger's predictions, shape (n,). baselines: Champion and anchor, if there are any. examples: The
-        challenger's training examples, compared with the champion's; not used without a champion. model_bytes: The size
-        of the challenger's weights. problem: Why a baseline could not be scored; empty if nothing is wrong. config: The
-        thresholds.
+        evaluation: The challenger's score on the test split.
+        labels: The true classes, shape (n,).
+        challenger: The challenger's predictions, shape (n,).
+        baselines: Champion and anchor, if there are any.
+        examples: The challenger's training examples, compared with the champion's; not used without a champion.
+        model_bytes: The size of the challenger's weights.
+        problem: Why a baseline could not be scored; empty if nothing is wrong.
+        config: The thresholds.
     """
     names = class_names(evaluation.classes, len(evaluation.class_accuracy))
     case = _Case(names, labels, challenger, examples, config)

@@ -65,11 +65,14 @@ def judge(
     """Ships or holds.
 
     Args:
-        problem: The models' kind of problem. outcome: The challenger's outcome. baselines: Champion and anchor, if
-        there are any. slices: The values of the challenger's examples by slice, (n,) each, as returned by
-        :func:`catwalk.problems.slices.checked`. examples: The challenger's training examples, compared with the
-        champion's; not used without a champion. thresholds: The thresholds; None for the defaults. trouble: Why a
-        comparison with a baseline is not possible, as a sentence; empty if nothing is wrong.
+        problem: The models' kind of problem.
+        outcome: The challenger's outcome.
+        baselines: Champion and anchor, if there are any.
+        slices: The values of the challenger's examples by slice, (n,) each, as returned by
+            :func:`catwalk.problems.slices.checked`.
+        examples: The challenger's training examples, compared with the champion's; not used without a champion.
+        thresholds: The thresholds; None for the defaults.
+        trouble: Why a comparison with a baseline is not possible, as a sentence; empty if nothing is wrong.
 
     Raises:
         ConfigError: a floor is for a metric that the problem doesn't have.

@@ -31,9 +31,12 @@ def promote(
     """Puts a run's model into service in place of the champion that the decision was made against.
 
     Args:
-        run: The run of the model. current: The champion; None if there is none. by: Who promotes it. reason: Why.
-        rollback: Whether it was in service before, and is restored. anchors: Whether it becomes the anchor, whatever
-        that was.
+        run: The run of the model.
+        current: The champion; None if there is none.
+        by: Who promotes it.
+        reason: Why.
+        rollback: Whether it was in service before, and is restored.
+        anchors: Whether it becomes the anchor, whatever that was.
 
     Raises:
         ArtifactError: the model is missing or is not the one that was tested.

@@ -97,8 +97,10 @@ def class_indices(argument: str, given: Any, classes: Sequence[str], rows: int |
     """Returns labels as class indices, (n,): whole numbers and booleans are indices, texts are names.
 
     Args:
-        argument: Its name, for errors. given: The caller's value. classes: Names in label order; if empty, any whole
-        number from 0 is an index. rows: How many are expected; None for any number.
+        argument: Its name, for errors.
+        given: The caller's value.
+        classes: Names in label order; if empty, any whole number from 0 is an index.
+        rows: How many are expected; None for any number.
 
     Raises:
         InputError: it is neither, or contains an unknown class.

@@ -95,8 +95,9 @@ class Binary:
         """Scores a model's answers: see :meth:`catwalk.problems.interface.Problem.measure`.
 
         Args:
-            labels: 0, 1, booleans or names, (n,). scores: The probabilities of the positive class, (n,), or of both,
-            (n, 2); with ``metric="auc"``, any numbers (n,) that are higher for examples that are more likely positive.
+            labels: 0, 1, booleans or names, (n,).
+            scores: The probabilities of the positive class, (n,), or of both, (n, 2); with ``metric="auc"``, any
+                numbers (n,) that are higher for examples that are more likely positive.
 
         Raises:
             InputError: they are not, or ``metric="auc"`` gets only one class.

@@ -116,10 +116,12 @@ def compare(
     """Tests two models on the same examples.
 
     Args:
-        problem: Their kind of problem. labels: The labels, as in the challenger's
-        :class:`~catwalk.problems.interface.Outcome`, (n,). challenger: The challenger's loss, (n,). baseline: The other
-        model's loss, (n,), for the same examples. margin: The margin in the headline metric's unit; None for the
-        problem's default for this baseline. significance: The level of the two-sided test.
+        problem: Their kind of problem.
+        labels: The labels, as in the challenger's :class:`~catwalk.problems.interface.Outcome`, (n,).
+        challenger: The challenger's loss, (n,).
+        baseline: The other model's loss, (n,), for the same examples.
+        margin: The margin in the headline metric's unit; None for the problem's default for this baseline.
+        significance: The level of the two-sided test.
     """
     return PairedTest(
         problem.metrics[0],

@@ -108,8 +108,8 @@ class Problem(Protocol):
         """Scores a model's answers.
 
         Args:
-            labels: The truth, (n,); anything that numpy can convert, including a tensor on any device. scores: The
-            model's answers; shape and meaning depend on the kind.
+            labels: The truth, (n,); anything that numpy can convert, including a tensor on any device.
+            scores: The model's answers; shape and meaning depend on the kind.
 
         Raises:
             InputError: one line with the argument, what was expected and what it got.
@@ -119,8 +119,9 @@ class Problem(Protocol):
         """Returns the statistic of two models on the same examples.
 
         Args:
-            labels: The labels, as in the outcome, (n,). challenger: The challenger's loss, (n,). baseline: The other
-            model's loss, (n,).
+            labels: The labels, as in the outcome, (n,).
+            challenger: The challenger's loss, (n,).
+            baseline: The other model's loss, (n,).
         """
 
     def margin(self, baseline: NDArray[Any]) -> float:

@@ -26,8 +26,9 @@ def limits(problem: Problem, thresholds: Mapping[str, Any], reasons: Mapping[str
     """Yields the limits that a run was given, without defaults.
 
     Args:
-        problem: The model's kind of problem. thresholds: The thresholds, as in run.json. reasons: The reasons by the
-        same names.
+        problem: The model's kind of problem.
+        thresholds: The thresholds, as in run.json.
+        reasons: The reasons by the same names.
     """
     known = {metric.name: metric for metric in problem.metrics}
     for name, value in thresholds.get("floors", {}).items():

@@ -62,8 +62,8 @@ class Multiclass:
         """Scores a model's answers: see :meth:`catwalk.problems.interface.Problem.measure`.
 
         Args:
-            labels: Class indices, or names of classes, (n,). scores: Logits or, if each row is a distribution,
-            probabilities, (n, classes); or predicted classes, (n,).
+            labels: Class indices, or names of classes, (n,).
+            scores: Logits or, if each row is a distribution, probabilities, (n, classes); or predicted classes, (n,).
 
         Raises:
             InputError: they are not.
@@ -123,8 +123,11 @@ class Multiclass:
         """Returns all results of one set of predictions. A class that is never predicted has precision and F1 of 0.
 
         Args:
-            logits: Floats (n, classes). labels: The truth, whole numbers (n,). model_sha256: The sha256 of the weights.
-            dataset_sha256: The sha256 of the examples' dataset. inference_seconds: How long the predictions took.
+            logits: Floats (n, classes).
+            labels: The truth, whole numbers (n,).
+            model_sha256: The sha256 of the weights.
+            dataset_sha256: The sha256 of the examples' dataset.
+            inference_seconds: How long the predictions took.
         """
         from catwalk.problems import scores
 

@@ -46,7 +46,8 @@ class Regression:
         """Scores a model's answers: see :meth:`catwalk.problems.interface.Problem.measure`.
 
         Args:
-            labels: The true values, (n,). scores: The predicted values, (n,).
+            labels: The true values, (n,).
+            scores: The predicted values, (n,).
 
         Raises:
             InputError: they are not finite numbers, or have different shapes.

@@ -83,8 +83,11 @@ def regressions(
     """Returns each value of each slice, the one that got worse most clearly first, without those too small to test.
 
     Args:
-        problem: The models' kind of problem. labels: The labels, as in the outcome, (n,). challenger: The challenger's
-        loss, (n,). baseline: The other model's loss, (n,). slices: The value of each example by slice, (n,) each.
+        problem: The models' kind of problem.
+        labels: The labels, as in the outcome, (n,).
+        challenger: The challenger's loss, (n,).
+        baseline: The other model's loss, (n,).
+        slices: The value of each example by slice, (n,) each.
     """
     tested = [
         (name, value, problem.paired(labels[members], challenger[members], baseline[members]))

@@ -38,7 +38,9 @@ def backfill(run_id: str, points: list[Point], out: Path | None) -> Written:
     """Writes the blocks of one run.
 
     Args:
-        run_id: The run. points: All its points. out: The folder for the blocks; None for Prometheus' data folder.
+        run_id: The run.
+        points: All its points.
+        out: The folder for the blocks; None for Prometheus' data folder.
 
     Raises:
         CatwalkError: they can't be written.

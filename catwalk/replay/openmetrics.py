@@ -13,7 +13,8 @@ def openmetrics(points: Iterable[Point], target: dict[str, str]) -> str:
     """Returns the exposition, for `promtool tsdb create-blocks-from openmetrics`.
 
     Args:
-        points: The points of one run or several. target: The labels that the scrape would have added.
+        points: The points of one run or several.
+        target: The labels that the scrape would have added.
     """
     families: dict[str, list[Point]] = {}
     for point in points:

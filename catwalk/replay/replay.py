@@ -43,8 +43,10 @@ def replay(run: Run, observer: Observer, out: Path | None, now: float) -> Replay
     """Sends or backfills every point of a run's ledger.
 
     Args:
-        run: The run. observer: The observer that sends points through StatsD. out: The folder for blocks; if given, the
-        run is backfilled whatever its age. now: Seconds since the epoch.
+        run: The run.
+        observer: The observer that sends points through StatsD.
+        out: The folder for blocks; if given, the run is backfilled whatever its age.
+        now: Seconds since the epoch.
 
     Raises:
         CatwalkError: there is nothing to send, or it could not be sent.

@@ -32,8 +32,9 @@ def with_room(store: Store, run: RunRecord, epochs: Sequence[int]) -> RunRecord:
     A store that does not answer does not stop the run, which then gets the minimum that always fits.
 
     Args:
-        store: The store of the record. run: The record. epochs: The planned epochs of each trial of its sweep, 0 if
-        unknown; only the run's own if it is not a trial.
+        store: The store of the record.
+        run: The record.
+        epochs: The planned epochs of each trial of its sweep, 0 if unknown; only the run's own if it is not a trial.
     """
     try:
         granted = take(store, run, len(epochs), max(epochs))

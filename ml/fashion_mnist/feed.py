@@ -43,8 +43,9 @@ def arrived(images: Bytes, labels: Bytes, config: DataConfig) -> dict[str, Array
     """Returns the splits train, validation and test as of a day, each with ``images`` and ``labels``.
 
     Args:
-        images: All images that ever arrive, (n, 28, 28). labels: Their classes, (n,). config: The configuration of a
-        feed, with the day.
+        images: All images that ever arrive, (n, 28, 28).
+        labels: Their classes, (n,).
+        config: The configuration of a feed, with the day.
 
     Raises:
         DatasetError: no day is given, or a split has no example by then.

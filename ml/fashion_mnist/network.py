@@ -52,8 +52,10 @@ class Perceptron(nn.Module):
     def __init__(self, config: NetworkConfig, classes: int, pixel_mean: float = 0.0, pixel_stddev: float = 1.0) -> None:
         """
         Args:
-            config: The hidden layers. classes: The number of classes. pixel_mean: The mean of the training pixels, 0 to
-            1. pixel_stddev: Their standard deviation.
+            config: The hidden layers.
+            classes: The number of classes.
+            pixel_mean: The mean of the training pixels, 0 to 1.
+            pixel_stddev: Their standard deviation.
         """
         super().__init__()
         layers: list[nn.Module] = []

@@ -32,9 +32,9 @@ def read_image(path: Path, invert: Invert) -> bytes:
         is used.
 
     Args:
-        path: A file in any format that Pillow supports, or :data:`STDIN`. invert: Photos mostly show a garment on a
-        light background, Fashion-MNIST on black. ``auto`` inverts if the background is light, and puts a dark cut-out
-        on a light background.
+        path: A file in any format that Pillow supports, or :data:`STDIN`.
+        invert: Photos mostly show a garment on a light background, Fashion-MNIST on black. ``auto`` inverts if the
+            background is light, and puts a dark cut-out on a light background.
 
     Raises:
         CatwalkError: the file can't be read, is not a picture, or shows nothing.

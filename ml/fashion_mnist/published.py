@@ -76,8 +76,8 @@ def read_files(root: Path, *, published: bool) -> dict[str, bytes]:
     """Returns the content of each file after its header: pixels or labels, one byte each.
 
     Args:
-        root: The folder above ``FashionMNIST/raw``. published: Whether they must be the published files, byte for byte;
-        otherwise only size and header are checked.
+        root: The folder above ``FashionMNIST/raw``.
+        published: Whether they must be the published files, byte for byte; otherwise only size and header are checked.
 
     Raises:
         IncompleteError: one is missing, truncated or corrupt.

@@ -65,8 +65,10 @@ def learning_rate(step: int, steps: int, peak: float, warmup: float) -> float:
     """Returns the one-cycle rate (Smith and Topin, 2018) with cosine arcs: peak/25, up to peak, down to almost 0.
 
     Args:
-        step: The step, 0 for the first. steps: The steps of the whole training. peak: The highest rate. warmup: The
-        share of the steps in which the rate rises.
+        step: The step, 0 for the first.
+        steps: The steps of the whole training.
+        peak: The highest rate.
+        warmup: The share of the steps in which the rate rises.
     """
     turn = warmup * steps - 1
     if step < turn:
@@ -133,8 +135,8 @@ class Trainer:
         """Trains the remaining epochs; the examples and a standardised copy stay on the device.
 
         Args:
-            done: How many epochs are already trained. check: Called before each step, or on a GPU every few steps; may
-            raise to stop at once.
+            done: How many epochs are already trained.
+            check: Called before each step, or on a GPU every few steps; may raise to stop at once.
         """
         inputs, labels = self._resident(self.train)
         sample = torch.randperm(len(self.train), generator=torch.Generator().manual_seed(0))[:TRAIN_SAMPLE]

@@ -58,9 +58,9 @@ def pair(challenger: Keyed, baseline: Keyed, rescored: Floats | None = None) -> 
     """Pairs two models: by common keys, otherwise by the baseline's scores on the challenger's examples, otherwise not.
 
     Args:
-        challenger: The challenger, with its own test examples. baseline: The baseline, with its own test examples,
-        which may be different. rescored: The baseline's loss on the challenger's examples, (n,); None if it can't be
-        asked.
+        challenger: The challenger, with its own test examples.
+        baseline: The baseline, with its own test examples, which may be different.
+        rescored: The baseline's loss on the challenger's examples, (n,); None if it can't be asked.
     """
     common, mine, theirs = np.intersect1d(challenger.keys, baseline.keys, assume_unique=True, return_indices=True)
     count, total = len(common), len(challenger.keys)

@@ -58,7 +58,7 @@ def _of_two(answers: Sequence[Predictions], images: NDArray[np.uint8]) -> style.
     )
     note = style.sentences(note, names.undrawn_note(classes, labels))
     return style.Drawing(
-        figure, "Images that only one run has right", f"{len(chosen)} images. {'; '.join(descriptions)}.", note
+        figure, "Images that only one run gets right", f"{len(chosen)} images. {'; '.join(descriptions)}.", note
     )
 
 

@@ -73,7 +73,7 @@ def precision_recall(scored: Scored) -> style.Drawing:
     figure, axes = _unit_square()
     axes.axhline(share, color=style.QUIET, linewidth=1, dashes=(4, 3), label=f"by chance, {share:.1%}")
     _curve(axes, recall, precision, f"this run, average precision {area:.4f}", scored.run_id)
-    style.label(axes, "recall: share of the positives found", "precision: share of predicted positives")
+    style.label(axes, "recall: share of the positives found", "precision: correct, of predicted positives")
     style.legend(axes, "upper right")
     described = ", ".join(f"{precision[np.searchsorted(recall, at)]:.1%} at {at:.0%}" for at in (0.1, 0.25, 0.5, 0.75))
     alt = f"Precision by recall, average precision {area:.4f}. Precision by recall: {described}."
