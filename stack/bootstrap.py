@@ -212,8 +212,9 @@ def _run(what: str, command: list[str], cwd: Path | None = None, env: dict[str, 
 
 
 def _cause(output: str) -> str:
-    """Returns why a command failed: its last error and the cause of that, or its last line, without the hints after "
-    "it."""
+    """Returns why a command failed: its last error and the cause of that, or its last line, without the hints
+    after it.
+    """
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     lines = lines[: next((at for at, line in enumerate(lines) if line.startswith("hint:")), len(lines))]
     errors = [at for at, line in enumerate(lines) if line.lower().startswith("error:")]

@@ -88,8 +88,9 @@ def write(
     interval_seconds: int = _PACE_SECONDS,
     quiet: Sequence[Mapping[str, Any]] = (),
 ) -> Path:
-    """Writes the configuration (see :func:`render`) and its templates into a folder; returns the configuration's "
-    "path."""
+    """Writes the configuration (see :func:`render`) and its templates into a folder; returns the
+    configuration's path.
+    """
     text = render((SOURCE / "alertmanager.yml").read_text(), channels, courier_url, interval_seconds, quiet)
     folder.mkdir(parents=True, exist_ok=True)
     for template in SOURCE.glob("*.tmpl"):
@@ -179,8 +180,9 @@ def _email(email: Email) -> dict[str, Any]:
 
 
 def _add_owners(configuration: dict[str, Any], channels: Mapping[str, Channels]) -> None:
-    """Routes an alert for people to the owner that it names, if that owner has receivers; everything else is "
-    "unchanged."""
+    """Routes an alert for people to the owner that it names, if that owner has receivers; everything else is
+    unchanged.
+    """
     configuration["receivers"] += [{"name": name, **integrations(found)} for name, found in channels.items()]
     for route in configuration["route"]["routes"]:
         if route["receiver"] == EVERYBODY:

@@ -48,8 +48,9 @@ def chat_id(text: str) -> int:
 
 
 def addresses(value: Any) -> tuple[str, ...]:
-    """Returns e-mail addresses from one text, separated by commas, or a list of texts. ``Name <address>`` is "
-    "allowed."""
+    """Returns e-mail addresses from one text, separated by commas, or a list of texts. ``Name <address>`` is
+    allowed.
+    """
     texts = value.split(",") if isinstance(value, str) else value if isinstance(value, list) else []
     found = [_NAMED_ADDRESS.fullmatch(text.strip()) if isinstance(text, str) else None for text in texts]
     wrong = [text for text, match in zip(texts, found, strict=True) if not match]

@@ -23,8 +23,9 @@ STANDARD_ERRORS = NormalDist().inv_cdf(CONFIDENCE) + NormalDist().inv_cdf(POWER)
 
 @dataclass(frozen=True)
 class PairedTest:
-    """A challenger compared with a baseline, in the unit of the headline metric; positive if the challenger is "
-    "better."""
+    """A challenger compared with a baseline, in the unit of the headline metric; positive if the challenger
+    is better.
+    """
 
     metric: Metric
     statistic: Paired

@@ -112,8 +112,9 @@ def _ranking_metrics(positive: NDArray[np.bool_], score: Floats) -> dict[str, fl
 
 
 def curve(positive: NDArray[np.bool_], score: Floats) -> tuple[Floats, Integers, Integers]:
-    """Returns each threshold that changes a prediction, from the highest down, with the true and false positives at "
-    "it."""
+    """Returns each threshold that changes a prediction, from the highest down, with the true and false
+    positives at it.
+    """
     order = np.argsort(-score, kind="stable")
     ordered = score[order]
     last = np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)

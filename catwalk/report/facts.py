@@ -99,8 +99,9 @@ class Predictions:
 
     @cached_property
     def truth(self) -> NDArray[np.str_]:
-        """The name of each example's class, shape (n,): names are the same in all runs, but class indices may "
-        "differ."""
+        """The name of each example's class, shape (n,): names are the same in all runs, but class indices may
+        differ.
+        """
         return np.array(self.classes, dtype=np.str_)[self.labels]
 
     def indices(self, names: Collection[str]) -> NDArray[np.intp]:

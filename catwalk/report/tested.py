@@ -40,8 +40,9 @@ def key_figures(facts: Facts, evaluation: EvaluationRecord) -> Iterator[tuple[st
 
 
 def _interval(facts: Facts, evaluation: EvaluationRecord, metric: Metric, value: float) -> str:
-    """Returns the headline's interval: Wilson's for an accuracy; for any other, the mean loss and its standard "
-    "error."""
+    """Returns the headline's interval: Wilson's for an accuracy; for any other, the mean loss and its
+    standard error.
+    """
     if metric.name == "accuracy":
         low, high = wilson(round(value * evaluation.examples), evaluation.examples)
         return f"{100 * low:.1f}–{high:.1%}"

@@ -59,8 +59,9 @@ class Metric:
             raise ValueError(f"metric {self.name!r}: {problem}")
 
     def _problem(self) -> str:
-        """Returns which of Prometheus' naming conventions or of this project's rules the metric breaks; empty if "
-        "none."""
+        """Returns which of Prometheus' naming conventions or of this project's rules the metric breaks; empty
+        if none.
+        """
         words = self.name.split("_")
         stem = self.name.removesuffix("_total")
         if not _NAME.fullmatch(self.name):

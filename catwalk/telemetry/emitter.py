@@ -46,8 +46,9 @@ def observer_from_environment(environment: Mapping[str, str] = os.environ) -> Ob
 
 @lru_cache(maxsize=4_096)
 def tag(name: str, value: str) -> str:
-    """Returns a label as an InfluxDB-style tag; nothing for an empty one, which would be an error to "
-    "statsd_exporter."""
+    """Returns a label as an InfluxDB-style tag; nothing for an empty one, which would be an error to
+    statsd_exporter.
+    """
     return on_wire(f",{name}={label_value(value)}") if value else ""
 
 
@@ -146,8 +147,9 @@ class Emitter:
         self._transmit(len(gauges), fill)
 
     def count(self, amounts: Sequence[tuple[Metric, Mapping[str, str], int]]) -> None:
-        """Adds to counters, all in one pipeline; 0 announces a counter, so that its first event counts as an "
-        "increase."""
+        """Adds to counters, all in one pipeline; 0 announces a counter, so that its first event counts as an
+        increase.
+        """
 
         def fill(pipeline: UdpClient) -> None:
             for metric, labels, amount in amounts:

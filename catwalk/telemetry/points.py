@@ -122,8 +122,9 @@ def kept(epochs: int, classes: int, budget: int | None, others: int = 0) -> Kept
 
 
 def _thinned(room: int) -> frozenset[int]:
-    """Returns the epochs of a run whose end is unknown: every one at first, then every second, every fourth and so "
-    "on."""
+    """Returns the epochs of a run whose end is unknown: every one at first, then every second, every fourth
+    and so on.
+    """
     room = min(room, MAX_EPOCHS)
     whole = 1 << max(0, (room // 3).bit_length() - 1)
     found, epoch, step = list[int](), 1, 1

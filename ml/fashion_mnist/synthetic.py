@@ -90,8 +90,9 @@ _WIDTHS = (0.78, 0.86, 0.94, 1.02, 1.1)
 
 
 def _templates() -> NDArray[np.float32]:
-    """Returns each class in each width: (classes, widths, 28, 28), 0 to 1, drawn four times as large and scaled "
-    "down."""
+    """Returns each class in each width: (classes, widths, 28, 28), 0 to 1, drawn four times as large and
+    scaled down.
+    """
     drawn = np.zeros((len(_SHAPES), len(_WIDTHS), 28, 28), dtype=np.float32)
     for label, parts in enumerate(_SHAPES):
         for variant, width in enumerate(_WIDTHS):

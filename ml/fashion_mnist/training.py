@@ -241,8 +241,9 @@ class Trainer:
 
     @torch.no_grad()
     def _update(self, gradients: list[Tensor], rate: Tensor) -> None:
-        """Takes a step of SGD. Its class, :class:`torch.optim.SGD`, would import torch's compiler, which takes "
-        "seconds."""
+        """Takes a step of SGD. Its class, :class:`torch.optim.SGD`, would import torch's compiler, which
+        takes seconds.
+        """
         training = self.config.training
         sgd(
             self._parameters,

@@ -73,8 +73,9 @@ unset.
 
 
 def client_environment(settings: Settings) -> dict[str, str]:
-    """Returns what `catwalk`, tasks and the exporter need to find every part; the settings in the home take "
-    "precedence."""
+    """Returns what `catwalk`, tasks and the exporter need to find every part; the settings in the home take
+    precedence.
+    """
     ours = _client_environment(settings)
     own = own_settings(settings.home)
     ours |= {name: own[name] for name in own if own[name] or name not in ours or name.startswith(_MAY_BE_EMPTY)}

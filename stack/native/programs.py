@@ -32,8 +32,9 @@ def folder(settings: Settings) -> Path:
 
 
 def is_current(settings: Settings, part: Part) -> bool:
-    """Returns whether a part was last started with the current settings; the caller's own environment does not "
-    "count."""
+    """Returns whether a part was last started with the current settings; the caller's own environment does
+    not count.
+    """
     path = _section_file(settings, part)
     return path.exists() and path.read_text() == _section(settings, part)
 

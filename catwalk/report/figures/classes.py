@@ -86,8 +86,9 @@ def _confusion(facts: Facts) -> _Confusion:
 
 
 def _counted(answers: Answers, classes: list[str]) -> _Confusion:
-    """Counts the confusion of a run that stored no results by class, because its classes have no names or are too "
-    "many."""
+    """Counts the confusion of a run that stored no results by class, because its classes have no names or are
+    too many.
+    """
     count = len(classes) or int(max(answers.labels.max(), answers.predictions.max())) + 1
     if count > _MOST_COUNTED:
         raise MissingError(f"There are {count:,} classes; figures are drawn for up to {_MOST_COUNTED:,}.")

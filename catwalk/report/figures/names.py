@@ -56,8 +56,9 @@ def names_beside(recorded: list[str], count: int, others: list[str]) -> list[str
 
 
 def drawn(names: Sequence[str]) -> list[str]:
-    """Returns the names of classes in figures, in label order; a class that no installed font can draw gets its "
-    "number."""
+    """Returns the names of classes in figures, in label order; a class that no installed font can draw gets
+    its number.
+    """
     return [_tidy(name) if _is_drawable(name) else f"class {label}" for label, name in enumerate(names)]
 
 
