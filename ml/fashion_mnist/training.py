@@ -189,9 +189,7 @@ class Trainer:
 
     def _parts(self, inputs: Tensor, labels: Tensor, rates: list[float]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Yields an epoch's examples and rates, in parts for one launch."""
-        precision = (
-            torch.float64 if self.device.type == "cpu" else torch.float32
-        )  # a GPU's optimiser accepts only this one
+        precision = torch.float64 if self.device.type == "cpu" else torch.float32  # a GPU's optimiser takes no other
         examples = self._at_once * self.config.training.batch_size
         return zip(
             torch.split(inputs, examples),

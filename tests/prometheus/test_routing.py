@@ -271,7 +271,7 @@ def test_a_file_that_makes_no_sense_is_named(tmp_path: Path, name: str, text: st
         ),
         (
             "Pipeline",
-            "/Pipeline would be .* the name of the area pipeline; rename it. The areas are model, pipeline, tel",
+            "/Pipeline would be .* that of the area pipeline; rename it. The areas are model, pipeline, tel",
         ),
         (
             "everybody",

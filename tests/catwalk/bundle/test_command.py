@@ -123,7 +123,7 @@ def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path, capsys: pyt
     (tmp_path / "file").write_text("")
     assert bundle(tmp_path / "file" / "out", *PLACES) == 1
     said = capsys.readouterr().err
-    assert f"--out {tmp_path / 'file' / 'out'} can't be written to" in said and said.count("\n") == 1
+    assert f"can't write to --out {tmp_path / 'file' / 'out'}" in said and said.count("\n") == 1
 
 
 def test_a_disk_that_fills_up_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

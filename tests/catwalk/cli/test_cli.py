@@ -441,7 +441,7 @@ def test_a_comparison_does_not_depend_on_its_page(
     done = catwalk("compare", FIRST, SECOND)
     assert (done.code, FIRST in done.out, "report.html" in done.out) == (0, True, False)
     assert done.err.count("\n") == 1
-    assert f"no page was written: {file}/comparison can't be written to: Not a directory" in done.err
+    assert f"no page was written: can't write to {file}/comparison: Not a directory" in done.err
     done = catwalk("compare", FIRST, SECOND, "--json")
     assert (done.code, done.json()["file"], len(done.json()["runs"])) == (0, None, 2)
     done = catwalk("compare", FIRST, SECOND, "--out", str(file))

@@ -136,7 +136,9 @@ def test_a_recent_run_goes_by_statsd(s3_store: Store, monkeypatch: pytest.Monkey
             sender.sendall(b"airflow.ti.start,dag_id=a,__name__=x:1|c\n")
         wait_until(lambda: status(exporter.web_port) == 500)
         other = make_run(s3_store, OTHER, time.time() - 11 * 3600)
-        with pytest.raises(CatwalkError, match="were sent, but Prometheus has 0 of them after 4 s; `catwalk doctor`"):
+        with pytest.raises(
+            CatwalkError, match="were sent, but Prometheus has 0 of them after 4 s; run `catwalk doctor`"
+        ):
             replay(other, observer_from_environment(), None, time.time())
         server.stop()
         assert (

@@ -138,7 +138,7 @@ def test_what_is_gone_or_damaged_is_named_and_the_rest_stays(run: Run, damage: C
     damage(images, None)
     damage(baseline, b"nonsense")
     found = missing(read_facts(run))
-    assert "test images are gone" in found["images"] and "is damaged" in found["champion"]
+    assert "test images are no longer in the store" in found["images"] and "is damaged" in found["champion"]
 
 
 def test_predictions_that_were_exchanged_are_not_shown(run: Run, damage: Callable[..., None]) -> None:
@@ -203,7 +203,7 @@ def test_the_champion_is_paired_by_the_names_of_its_classes(run: Run, damage: Ca
     assert facts.champion.why == "The champion's classes differ from this run's."
     report = build(run)
     assert report.missing == {}
-    assert "The champion is not shown. The champion has other classes" in check_page(report.html).text
+    assert "The champion is not shown. The champion's classes differ" in check_page(report.html).text
 
 
 def test_runs_with_other_classes_are_compared_on_their_own_test_images(run: Run, damage: Callable[..., None]) -> None:

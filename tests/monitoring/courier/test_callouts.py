@@ -162,7 +162,7 @@ def test_a_call_out_names_what_there_is_to_look_with(
 ) -> None:
     monkeypatch.setenv("CATWALK_DEPLOYMENT", deployment)
     told = callout.message("silent", Watch(silence=90, heard=heard), "http://127.0.0.1:9181")
-    assert f" Look with {look}`catwalk doctor`.\n" in told["text"]
+    assert f" Check with {look}`catwalk doctor`.\n" in told["text"]
 
 
 def test_a_blank_command_calls_nobody() -> None:

@@ -200,8 +200,8 @@ def test_who_may_only_read_serves_what_was_built(s3_store: Store, s3_server: S3S
 def test_a_build_that_fails_is_told_and_not_tried_at_every_look(exporter: ExporterProcess, file_store: Store) -> None:
     put_summary(file_store, summary(FAILING))
     page = seen(exporter, FAILING, "There is no report: ")
-    told = f"no report: there is no run {FAILING}; `catwalk runs` lists those there are. The next attempt is made when"
-    assert told in page and f"; catwalk report {FAILING} makes one now." in page and "http-equiv" not in page
+    told = f"no report: there is no run {FAILING}; `catwalk runs` lists those there are. Open this page in ten minutes"
+    assert told in page and f"or run catwalk report {FAILING} to build it now." in page and "http-equiv" not in page
     assert all("There is no report: " in exporter.get(f"/runs/{FAILING}") for _ in range(5))
     assert exporter.log.read_text().count("could not be built") == 1
     put_summary(file_store, summary(FAILING, updated=time.time()))

@@ -58,7 +58,7 @@ def test_owner_and_links_are_shown_and_a_link_that_is_none_of_the_web_is_only_it
 def test_a_run_that_an_alert_has_asked_for_says_so() -> None:
     asked = page(trigger="alert", alert="ServiceInputDrifted", episode=3)
     assert "<th>requested by</th><td>ServiceInputDrifted, episode 3</td>" in asked
-    assert "asked for by" not in page()
+    assert "requested by" not in page()
 
 
 def test_a_models_card_shows_what_alerts_may_ask_for_and_have_asked_for() -> None:
