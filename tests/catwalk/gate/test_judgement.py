@@ -151,7 +151,7 @@ def test_a_test_set_too_small_for_the_margin_ships_nothing_for_newer_data() -> N
     assert check(ruling, "better").verdict == "inconclusive"
     assert check(ruling, "test_set_size").verdict == "inconclusive"
     assert (ruling.decision, ruling.reason) == ("hold", "inconclusive")
-    assert "A margin of 1.10 points takes" in ruling.sentence
+    assert "A margin of 1.10 points needs" in ruling.sentence
     wide = judged(problem, one, ("champion", other), examples=NEWER, thresholds=Thresholds(margin=0.03))
     assert (wide.decision, wide.reason) == ("ship", "newer_data")
 

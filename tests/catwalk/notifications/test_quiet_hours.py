@@ -62,9 +62,9 @@ def test_without_a_file_nothing_is_quiet(tmp_path: Path) -> None:
         ("times: [22:00-07:00, 7]", "must have times such as 22:00-07:00, not 7"),
         ("weekdays: Saturday", "must have weekdays such as saturday, not 'Saturday'"),
         ("weekdays: [saturday, funday]", "must have weekdays such as saturday, not 'funday'"),
-        ("times: 22:00-07:00\nlocation: Berlin", "a time zone such as Europe/Berlin, not 'Berlin'"),
-        ("times: 22:00-07:00\nlocation: Europe", "a time zone such as Europe/Berlin, not 'Europe'"),
-        ("times: 22:00-07:00\nlocation: 1", "a time zone such as Europe/Berlin, not 1"),
+        ("times: 22:00-07:00\nlocation: Berlin", "a time zone such as Europe/Berlin as its location, not 'Berlin'"),
+        ("times: 22:00-07:00\nlocation: Europe", "a time zone such as Europe/Berlin as its location, not 'Europe'"),
+        ("times: 22:00-07:00\nlocation: 1", "a time zone such as Europe/Berlin as its location, not 1"),
         ("times: 22:00-07:00\ntimes: 12:00-13:00", "has the key times twice"),
     ],
 )

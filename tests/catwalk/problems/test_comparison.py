@@ -43,7 +43,7 @@ def test_a_difference_beyond_the_margin_that_is_not_excluded_is_inconclusive() -
     found = errors(-0.025, noise=scale)
     assert found.p > 0.01 and found.examples_needed <= N
     assert found.verdict == "inconclusive"
-    assert found.why.startswith("A difference of 0.0") and "EUR worse is not excluded" in found.why
+    assert found.why.startswith("A difference of 0.0") and "EUR worse, is not excluded" in found.why
 
 
 def test_a_test_set_that_is_too_small_says_how_many_it_takes() -> None:
