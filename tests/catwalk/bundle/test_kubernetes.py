@@ -202,7 +202,7 @@ def test_images_users_memory_and_arguments_are_those_of_compose() -> None:
 @pytest.mark.parametrize("format_", ["files", "kubernetes"])
 def test_the_page_names_the_receivers_that_are_empty(format_: str) -> None:
     told = files.contents(BLUE.options) if format_ == "files" else BLUE.files
-    assert "give `catwalk` and each `catwalk/OWNER` your integrations" in told["README.md"]
+    assert "give `catwalk`, and each `catwalk/OWNER`, your ways" in told["README.md"]
 
 
 def test_labels_that_the_operator_adds_are_none_of_ours() -> None:
