@@ -146,7 +146,7 @@ def test_predictions_that_were_exchanged_are_not_shown(run: Run, damage: Callabl
     arrays = load(run.store.get(key).body)
     for changed, expected in (
         ({**arrays, "logits": -arrays["logits"]}, "the confusion matrix is not the same"),
-        ({**arrays, "logits": arrays["logits"][:, :9]}, "is not the shape"),
+        ({**arrays, "logits": arrays["logits"][:, :9]}, "their shape is (10000, 9), which doesn't match"),
         ({**arrays, "logits": np.full_like(arrays["logits"], np.nan)}, "not finite"),
         ({"logits": arrays["logits"]}, "labels or logits are not in the file"),
         ({**arrays, "labels": arrays["labels"] + 5}, "a label is no class"),

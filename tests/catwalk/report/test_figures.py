@@ -289,7 +289,7 @@ def test_of_many_classes_the_largest_confusions_are_listed_alone(count: int, mak
     assert (drawing.title, len(rows), rows[0]) == ("Most frequent confusions", 20, f"{names[1]} → {names[3]}")
     assert drawing.note.startswith("20 most frequent of") and f"among {count} classes" in drawing.note
     perfect = predictions(1, classes=names, skill=100)
-    with pytest.raises(MissingError, match="Every test example was classified right"):
+    with pytest.raises(MissingError, match="Every test example was classified correctly"):
         classes.confusion_matrix(make_facts(names, evaluation=Part(evaluation(perfect))))
 
 
