@@ -149,7 +149,7 @@ def test_predictions_that_were_exchanged_are_not_shown(run: Run, damage: Callabl
         ({**arrays, "logits": arrays["logits"][:, :9]}, "their shape is (10000, 9), which doesn't match"),
         ({**arrays, "logits": np.full_like(arrays["logits"], np.nan)}, "not finite"),
         ({"logits": arrays["logits"]}, "labels or logits are not in the file"),
-        ({**arrays, "labels": arrays["labels"] + 5}, "a label is no class"),
+        ({**arrays, "labels": arrays["labels"] + 5}, "a label is out of range"),
     ):
         damage(key, save({name: np.ascontiguousarray(array) for name, array in changed.items()}))
         found = missing(read_facts(run))
