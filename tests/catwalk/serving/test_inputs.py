@@ -108,8 +108,8 @@ def test_a_picture_is_read_as_its_trainable_reads_files(kind: str) -> None:
 @pytest.mark.parametrize(
     ("body", "status", "said"),
     [
-        (b"", 422, "not a readable picture"),
-        (b"\x89PNG\r\n\x1a\n" + b"\0" * 100, 422, "not a readable picture"),
+        (b"", 422, "no picture that can be read"),
+        (b"\x89PNG\r\n\x1a\n" + b"\0" * 100, 422, "no picture that can be read"),
         (file(56, 56)[:60], 422, "the picture can't be read"),
         (file(5_000, 5_000), 413, "more than 16,777,216 pixels"),
     ],
