@@ -83,9 +83,9 @@ def test_predictions_are_counted_by_its_monitor_and_refusals_by_status(server: S
 
 
 BAD = {
-    "not JSON": ("{", 422, "not JSON"),
-    "no text": (b"\xff\xfe", 422, "not JSON"),
-    "not an object": ("[]", 422, "must be a JSON object"),
+    "no JSON": ("{", 422, "no JSON"),
+    "no text": (b"\xff\xfe", 422, "no JSON"),
+    "no object": ("[]", 422, "must be a JSON object"),
     "no inputs": ('{"ids": ["a"]}', 422, "an object with inputs"),
     "something else": ('{"inputs": 1, "model": "x"}', 422, "an object with inputs"),
     "another input": ('{"inputs": {"images": 1}}', 422, "expected pixels, by name"),
@@ -93,10 +93,10 @@ BAD = {
     "null": ('{"inputs": null}', 422, "pixels: expected"),
     "another shape": ('{"inputs": [[1, 2], [3, 4]]}', 422, "got shape [2, 2]"),
     "uneven rows": ('{"inputs": [[1, 2], [3]]}', 422, "lists of unequal length"),
-    "NaN": ('{"inputs": [[NaN]]}', 422, "not JSON"),
-    "deep": ('{"inputs": ' + "[" * 100_000, 422, "not JSON"),
+    "NaN": ('{"inputs": [[NaN]]}', 422, "no JSON"),
+    "deep": ('{"inputs": ' + "[" * 100_000, 422, "no JSON"),
     "deep and closed": ('{"inputs": ' + "[" * 150 + "]" * 150 + "}", 422, "pixels: expected"),
-    "a long number": ('{"inputs": ' + "1" * 5_000 + "}", 422, "not JSON"),
+    "a long number": ('{"inputs": ' + "1" * 5_000 + "}", 422, "no JSON"),
     "a large number": (json.dumps({"inputs": [[10**30] * 8] * 8}), 422, "pixels: expected"),
     "a text": (json.dumps({"inputs": [["1"] * 8] * 8}), 422, "another type"),
     "a fraction": (json.dumps({"inputs": [[0.5] * 8] * 8}), 422, "another type"),
