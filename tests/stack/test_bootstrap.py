@@ -81,7 +81,9 @@ def test_a_failed_build_is_one_line_and_the_next_start_builds(
 
     compiler.write_text("#!/bin/sh\necho 'no space left on device' >&2; exit 1\n")
     compiler.chmod(0o755)
-    with pytest.raises(bootstrap.SetupError, match=r"hello-v1\.0\.0 .*no space left on device.*run this again") as caught:
+    with pytest.raises(
+        bootstrap.SetupError, match=r"hello-v1\.0\.0 .*no space left on device.*run this again"
+    ) as caught:
         bootstrap.build(module)
     assert "\n" not in str(caught.value)
 
