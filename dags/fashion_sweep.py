@@ -1,8 +1,8 @@
-"""Tries a recipe's parameters: plan → train, once a trial → choose by validation → test → decide, for the best alone.
+"""Tries parameters of a recipe: plan → train, once per trial → choose by validation → test → decide, only for the best.
 
-Each trial is a run of its own in the ledger. The test split is looked at once, for the trial that was chosen; if the
-gate lets it, it ships. A trial that fails leaves the others alone. Never scheduled. At most `CATWALK_SWEEP_PARALLEL`
-trials train at once, over all sweeps, and any other task comes first: the nightly retraining need not wait.
+Each trial is a separate run in the ledger. Only the chosen trial is tested, and it ships if the gate allows it. A trial
+that fails does not affect the others. The DAG is never scheduled. At most `CATWALK_SWEEP_PARALLEL` trials train at
+once, over all sweeps, and all other tasks have priority, so the nightly retraining doesn't wait.
 """
 
 from catwalk.airflow.sweep import sweep_dag

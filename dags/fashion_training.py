@@ -1,7 +1,7 @@
-"""Retrains the Fashion-MNIST classifier once a night: ingest → train → test → decide, and publish whatever happens.
+"""Retrains the Fashion-MNIST classifier every night: ingest → train → test → decide, and publish whatever happens.
 
-What each stage does is in `catwalk.stages`, what it tells the outside in `catwalk.telemetry`. Both are imported inside
-the tasks, so that Airflow parses this file in a moment.
+The stages are in `catwalk.stages`, and their telemetry in `catwalk.telemetry`. Both are imported inside the tasks, so
+that Airflow parses this file quickly.
 """
 
 from catwalk.airflow.retraining import retraining_dag

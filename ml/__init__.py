@@ -1,1 +1,1 @@
-"""The models that come with Catwalk, a folder each."""
+"""The models that come with Catwalk, one folder each."""

@@ -23,12 +23,12 @@ app = typer.Typer(
     help=__doc__, no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
 )
 console = Console(highlight=False, soft_wrap=True)
-Parts = Annotated[str, typer.Option(help="only these parts, separated by commas, e.g. s3,prometheus")]
+Parts = Annotated[str, typer.Option(help="only these parts, separated by commas, such as s3,prometheus")]
 
 
 @app.command()
 def up(only: Parts = "") -> None:
-    """Starts all parts and returns when every one is healthy."""
+    """Starts all parts, and returns when all are healthy."""
     settings = Settings.from_environment()
     started = time.monotonic()
     names = [name for name in only.split(",") if name]
@@ -41,20 +41,20 @@ def up(only: Parts = "") -> None:
 
 @app.command()
 def down() -> None:
-    """Stops all parts within 30 seconds and leaves no process."""
+    """Stops all parts within 30 seconds, and leaves no process behind."""
     control.down(Settings.from_environment(), console.print)
 
 
 @app.command()
 def status() -> None:
-    """Shows each part, where it listens and whether it is healthy; exits with 1 when one is not."""
+    """Shows each part, its address and whether it is healthy; exits with 1 if one is not."""
     if not show(Settings.from_environment()):
         raise typer.Exit(1)
 
 
 @app.command()
 def env() -> None:
-    """Prints the stack's environment for `eval "$(python -m stack env)"`; secrets included."""
+    """Prints the stack's environment for `eval "$(python -m stack env)"`, including secrets."""
     environment = client_environment(Settings.from_environment())
     for name in other_s3_settings(environment):
         print(f"unset {name}")
@@ -63,10 +63,10 @@ def env() -> None:
 
 
 def show(settings: Settings) -> bool:
-    """Prints the table of parts; returns whether all that should run are healthy."""
+    """Prints the table of parts; returns whether all those that should run are healthy."""
     states = Supervisor(settings).states()
     if not states:
-        console.print("nothing is running; `make up` starts it")
+        console.print("nothing is running; `make up` starts the stack")
         return False
     table = Table(box=None, pad_edge=False)
     for column in ("part", "state", "where"):
@@ -79,7 +79,7 @@ def show(settings: Settings) -> bool:
         state = "healthy" if healthy else f"[red]{states[part.name].lower()}, not healthy[/]"
         table.add_row(part.name, state, part.url)
     for name in sorted(states.keys() - known.keys()):
-        table.add_row(name, f"{states[name].lower()}, but no part any more", "")
+        table.add_row(name, f"{states[name].lower()}, but no longer a part", "")
     console.print(table)
     for line in logins(settings):
         console.print(line)

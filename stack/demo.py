@@ -1,7 +1,7 @@
-"""`make demo`: starts the stack, lets Airflow retrain twice on the real data, and shows which of the two is better.
+"""`make demo`: starts the stack, has Airflow retrain twice on the real data, and shows which of the two is better.
 
-The first recipe is small and sees fewer examples, so that the second has something to be better than. In the end
-another model is served, what it is asked drifts, and an alert has it retrained.
+The first recipe is small and has fewer examples, so that the second can be better. Finally another model is served, its
+requests drift, and an alert requests a retraining.
 """
 
 from __future__ import annotations
@@ -38,17 +38,18 @@ from stack.parts.order import logins
 from stack.settings import PROJECT, Settings, StackError
 
 DAG = "fashion_training"
-# Always the same decisions: by the seeds, which the README shows, and on a processor that computes other last bits by
-# the margins. The small recipe is 1.3 points above the floor of 88 %, the default one 1.3 points above that, and
-# seeds differ by 0.1 points (sd); but a class may seem worse by chance at the default significance of 0.05.
+# The decisions are always the same: because of the seeds, which the README shows, and on a processor whose last bits
+# differ because of the margins. The small recipe is 1.3 points above the floor of 88 %, the default one 1.3 points
+# above that, and seeds differ by 0.1 points (sd). But a class may seem worse by chance at the default significance of
+# 0.05.
 _SURE: dict[str, object] = {"class_significance": 0.001}
 _SMALL = {"epochs": 8, "train_examples": 40_000, "seed": 151_632_424}
 RECIPES: tuple[tuple[str, dict[str, object]], ...] = (
     ("a small recipe: 8 epochs on 40,000 examples", {**_SMALL, **_SURE}),
     ("the default recipe: 18 epochs on 55,000 examples", {"seed": 2_411_965_069, **_SURE}),
 )
-# Drawn pictures, upright on the feed's first day and turned from the next one on, and seeds: what the alert asks for is
-# better at turned ones by 60 points, and in each class.
+# Synthetic pictures, upright on the feed's first day and turned from the next day on, and seeds: the requested model is
+# better at turned ones by 60 points, and in every class.
 FEED: dict[str, object] = {
     "source": "synthetic-feed",
     "train_examples": 6_000,
@@ -86,7 +87,7 @@ def main() -> int:
 
 
 def demonstrate(settings: Settings) -> bool:
-    """Whether all that was promised has been seen."""
+    """Runs all steps; returns whether everything expected was seen."""
     source = choose_source(settings)
     console.rule("1. the stack")
     grafana_release.provide(settings, console.print)
@@ -98,19 +99,19 @@ def demonstrate(settings: Settings) -> bool:
         runs.append(ledger.run(retrain(settings, {"source": source, **knobs})))
     console.rule("4. which is better, and does it ship?")
     arrived = show(settings, runs, source)
-    console.rule("5. the loop closes: synthetic data, and 8 seconds are an hour")
+    console.rule("5. closing the loop: synthetic data, and 8 seconds stand for an hour")
     return closed_loop.close(drifting(), console.print) and arrived
 
 
 def choose_source(settings: Settings) -> str:
-    """The real data, or synthetic images where that can't be had, which is said loudly."""
+    """Returns the real data, or synthetic images if it is unavailable, with a prominent notice."""
     os.environ["CATWALK_HOME"] = str(settings.home)
     try:
         read_splits(DataConfig())
     except DatasetError as error:
         message = (
-            f"{error}\n\nThis demo goes on with SYNTHETIC images, drawn by this program. What follows says "
-            "nothing about the real Fashion-MNIST; runs, labels and output are marked synthetic (model mlp-synthetic)."
+            f"{error}\n\nThis demo continues with SYNTHETIC images, drawn by this program. Its results say nothing "
+            "about the real Fashion-MNIST; runs, labels and output are marked synthetic (model mlp-synthetic)."
         )
         console.print(Panel(message, title="NO REAL DATA", border_style="bold red"), soft_wrap=False)
         return "synthetic"
@@ -118,14 +119,14 @@ def choose_source(settings: Settings) -> str:
 
 
 def drifting() -> Case:
-    """The model of the feed, before and after the feed turns."""
+    """Returns the model of the feed, before and after the feed turns."""
     before, after = {**FEED, "as_of": UPRIGHT_DAY}, {**FEED, "as_of": TURNED_DAY}
     model = RunConfig.from_flat(before).model
     return Case("ml.fashion_mnist:CLASSIFIER", model, before, after, _tested(before), _tested(after), CHANGE)
 
 
 def _tested(knobs: dict[str, object]) -> Examples:
-    """The pictures of a run's test split, (n, 28, 28)."""
+    """Returns the pictures of a run's test split, shape (n, 28, 28)."""
     config = RunConfig.from_flat(knobs)
     return read_splits(config.data)["test"].images.numpy()
 
@@ -163,7 +164,9 @@ def retrain(settings: Settings, params: dict[str, object]) -> str:
     airflow = AirflowApi.from_environment()
     assert airflow is not None  # the stack's environment names it
     wait(
-        lambda: _has_dag(airflow), 120.0, "Airflow has not read the DAG; see `make status` and the DAG processor's log"
+        lambda: _has_dag(airflow),
+        120.0,
+        "Airflow has not read the DAG; check `make status` and the DAG processor's log",
     )
     dag_run = airflow.request("POST", f"dags/{DAG}/dagRuns", {"logical_date": None, "conf": params})
     dag_run_id = dag_run["dag_run_id"]
@@ -176,7 +179,7 @@ def retrain(settings: Settings, params: dict[str, object]) -> str:
         progress.show(airflow.request("GET", f"{place}/taskInstances")["task_instances"])
         state = airflow.request("GET", place)["state"]
         if state == "failed":
-            raise StackError(f"the DAG run has failed; its task logs are at {settings.url('airflow')}/dags/{DAG}")
+            raise StackError(f"the DAG run failed; its task logs are at {settings.url('airflow')}/dags/{DAG}")
         if state == "success":
             return run_id
         time.sleep(1)
@@ -211,15 +214,15 @@ def show(settings: Settings, runs: Sequence[Run], source: str) -> bool:
 
 
 def catwalk(*arguments: str) -> None:
-    """Runs the command as a user would, and shows what was typed."""
+    """Runs the command as a user would, and shows it."""
     console.print(f"[dim]$ catwalk {' '.join(arguments)}[/]")
     done = subprocess.run([str(PROJECT / ".venv" / "bin" / "catwalk"), *arguments], check=False)
     if done.returncode:
-        raise StackError(f"catwalk {arguments[0]} has failed; its message is above")
+        raise StackError(f"catwalk {arguments[0]} failed; its message is above")
 
 
 def missing_points(settings: Settings, run: Run) -> int:
-    """Waits for a run's points in Prometheus, and says how many there are; returns how many are missing."""
+    """Waits for a run's points in Prometheus, and prints how many there are; returns how many are missing."""
     expected, found = len(run_points(run)), 0
     deadline = time.monotonic() + ARRIVAL_SECONDS
     while found < expected and time.monotonic() < deadline:
@@ -228,14 +231,14 @@ def missing_points(settings: Settings, run: Run) -> int:
     console.print(f"telemetry   {run.run_id}: {expected} points in the ledger, {found} found in Prometheus")
     if found < expected:
         console.print(
-            f"[bold red]{expected - found} points are missing in Prometheus[/]; "
+            f"[bold red]{expected - found} points are missing from Prometheus[/]; "
             f"`catwalk replay {run.run_id}` sends them again"
         )
     return max(0, expected - found)
 
 
 def points_stored(settings: Settings, run_id: str) -> int:
-    """Series of a run that Prometheus holds."""
+    """Returns how many series of a run Prometheus has."""
     labels = "__name__, run_id, epoch, split, class, true_class, predicted_class, stage"
     expression = f'count(group by ({labels}) (last_over_time({{__name__=~"ml_.+", run_id="{run_id}"}}[1d])))'
     found = series(settings, expression)
@@ -243,7 +246,7 @@ def points_stored(settings: Settings, run_id: str) -> int:
 
 
 def _has_dag(airflow: AirflowApi) -> bool:
-    """The DAG is known and not paused."""
+    """Returns whether the DAG is known and not paused."""
     dag = airflow.dags().get(DAG)
     return dag is not None and not dag["is_paused"]
 

@@ -1,10 +1,10 @@
-"""What Airflow's containers need besides its tables before they start; the native stack calls the same by itself.
+"""Prepares what Airflow's containers need before they start, besides its tables; the native stack calls the same code.
 
     python -m stack.first_start
 
-Creates the bucket of `CATWALK_STORE` where it is missing, and writes the file named by
-`AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE` anew, with `CATWALK_AIRFLOW_PASSWORD`. Refuses a schedule or retries
-that make no sense, which a DAG file would put up with.
+Creates the bucket of `CATWALK_STORE` if it is missing, and rewrites the file named by
+`AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE`, with `CATWALK_AIRFLOW_PASSWORD`. Refuses an invalid schedule or
+number of retries, which a DAG file would tolerate.
 """
 
 from __future__ import annotations
@@ -30,14 +30,15 @@ from stack.settings import StackError
 
 
 def create_bucket(name: str, environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether the bucket had to be created. One that exists is only looked at: credentials for it alone will do.
+    """Creates the bucket if needed; returns whether it did. For an existing one, credentials for only that bucket
+    suffice.
 
     Args:
-        name: the bucket's, or an access point's ARN.
-        environment: what names the S3, see :mod:`catwalk.storage.s3`.
+        name: The bucket's name, or an access point's ARN.
+        environment: The settings of S3, see :mod:`catwalk.storage.s3`.
 
     Raises:
-        StackError: a setting makes no sense, or S3 does not answer or refuses.
+        StackError: a setting is invalid, or S3 does not answer or refuses.
     """
     try:
         client = s3.client(environment)
@@ -55,12 +56,14 @@ def _exists(client: Any, name: str) -> bool:
     except ClientError as error:
         if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
             return False
-        raise StackError(f"bucket {name} can't be used: {error}; check AWS_ACCESS_KEY_ID and its rights") from error
+        raise StackError(
+            f"bucket {name} can't be used: {error}; check AWS_ACCESS_KEY_ID and its permissions"
+        ) from error
 
 
 def _create(client: Any, name: str) -> bool:
     region = client.meta.region_name
-    # The one region that must not be named.
+    # The only region that must not be named.
     placed = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
     try:
         client.create_bucket(Bucket=name, **placed)
@@ -81,10 +84,10 @@ def main() -> None:
 
 
 def _make(store: Store) -> str:
-    """What holds a store, and whether it was made; the first write makes a folder."""
+    """Prepares a store; returns where it is, and whether it was created. The first write creates a folder."""
     if not isinstance(store, S3Store):
-        return f"runs are kept in {store.place}"
-    return f"bucket {store.bucket} {'was created' if create_bucket(store.bucket) else 'is there'}"
+        return f"runs are stored in {store.place}"
+    return f"bucket {store.bucket} {'was created' if create_bucket(store.bucket) else 'exists'}"
 
 
 def _set(name: str) -> str:

@@ -2,11 +2,11 @@
 
     python -m stack.notifications FOLDER
 
-It takes ``prometheus/alertmanager/alertmanager.yml`` as it is, and adds to its receivers what the folder of receivers
-(:mod:`catwalk.notifications.receivers`) switches on, and the quiet hours (:mod:`catwalk.notifications.quiet_hours`).
-FOLDER gets ``alertmanager.yml`` and the templates; the native stack and containers call this before Alertmanager
-starts, and :mod:`stack.web_config` for the same folder, from which Alertmanager takes the password that the courier
-wants. `CATWALK_COURIER_URL` says where the courier is.
+It takes ``prometheus/alertmanager/alertmanager.yml`` as it is, and adds the integrations that the folder of receivers
+(:mod:`catwalk.notifications.receivers`) enables, and the quiet hours (:mod:`catwalk.notifications.quiet_hours`). FOLDER
+gets ``alertmanager.yml`` and the templates. The native stack and containers call this before Alertmanager starts, and
+:mod:`stack.web_config` for the same folder, from which Alertmanager reads the password for the courier.
+`CATWALK_COURIER_URL` is the courier's address.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from stack.settings import PROJECT
 
 SOURCE = PROJECT / "prometheus" / "alertmanager"
 _PACE_SECONDS = 10
-"""The scrape interval that the waiting times in the file are made for."""
+"""The scrape interval for which the waiting times in the file are made."""
 
 
 def render(
@@ -44,17 +44,17 @@ def render(
     interval_seconds: int = _PACE_SECONDS,
     quiet: Sequence[Mapping[str, Any]] = (),
 ) -> str:
-    """The configuration as YAML. Secrets are named by their files, so that the text holds none.
+    """Returns the configuration as YAML. It contains the paths of secrets, and no secrets.
 
     Args:
-        base: the text of ``alertmanager.yml``.
-        channels: receiver → what it gets besides the courier; those of owners come beside the text's own.
-        courier_url: where the courier answers.
-        interval_seconds: Prometheus' scrape interval; where it is not 10 s, groups wait accordingly.
-        quiet: when warnings wait, as Alertmanager's time intervals.
+        base: The text of ``alertmanager.yml``.
+        channels: The channels of each receiver, besides the courier; receivers of owners are added to the text's own.
+        courier_url: The courier's address.
+        interval_seconds: Prometheus' scrape interval; if it is not 10 s, the waiting times of groups are scaled.
+        quiet: When warnings wait, as Alertmanager's time intervals.
 
     Raises:
-        ConfigError: the courier's URL is none.
+        ConfigError: the courier's URL is invalid.
     """
     try:
         address = urls.checked(courier_url)
@@ -88,7 +88,9 @@ def write(
     interval_seconds: int = _PACE_SECONDS,
     quiet: Sequence[Mapping[str, Any]] = (),
 ) -> Path:
-    """Leaves the configuration (see :func:`render`) and its templates in a folder; returns the configuration's path."""
+    """Writes the configuration (see :func:`render`) and its templates into a folder; returns the
+    configuration's path.
+    """
     text = render((SOURCE / "alertmanager.yml").read_text(), channels, courier_url, interval_seconds, quiet)
     folder.mkdir(parents=True, exist_ok=True)
     for template in SOURCE.glob("*.tmpl"):
@@ -99,7 +101,7 @@ def write(
 
 
 def integrations(channels: Channels) -> dict[str, list[dict[str, Any]]]:
-    """What a receiver of Alertmanager has besides its name, by the channels of its people."""
+    """Returns the integrations of a receiver of Alertmanager, from its channels."""
     made: dict[str, list[dict[str, Any]]] = {}
     if channels.slack_url_file:
         made["slack_configs"] = [_slack(channels.slack_url_file)]
@@ -178,7 +180,9 @@ def _email(email: Email) -> dict[str, Any]:
 
 
 def _add_owners(configuration: dict[str, Any], channels: Mapping[str, Channels]) -> None:
-    """What goes to people goes to the owner that an alert names, where that has receivers; all else goes as before."""
+    """Routes an alert for people to the owner that it names, if that owner has receivers; everything else is
+    unchanged.
+    """
     configuration["receivers"] += [{"name": name, **integrations(found)} for name, found in channels.items()]
     for route in configuration["route"]["routes"]:
         if route["receiver"] == EVERYBODY:
@@ -188,14 +192,14 @@ def _add_owners(configuration: dict[str, Any], channels: Mapping[str, Channels])
 
 
 def _routes_of_owner(name: str) -> Iterator[dict[str, Any]]:
-    """A system may write the folder's name in another form of Unicode than the ledger has the owner in."""
+    """Yields an owner's routes. A system may store the folder's name in a different Unicode form from the ledger's."""
     for form in sorted({unicodedata.normalize(form, receivers.owner(name)) for form in ("NFC", "NFD")}):
         quoted = form.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
         yield {"matchers": [f'owner="{quoted}"'], "receiver": name}
 
 
 def _routes(route: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """A route and all below it; those below come without their own children's text."""
+    """Yields a route and all below it; each is yielded without its children."""
     children = route.pop("routes", [])
     yield route
     for child in children:
@@ -205,7 +209,7 @@ def _routes(route: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _scaled(duration: str, factor: float) -> str:
-    """``10s`` by a tenth is ``1000ms``; Alertmanager takes whole numbers only."""
+    """Returns a scaled duration: ``10s`` by a tenth is ``1000ms``, because Alertmanager accepts only whole numbers."""
     found = re.fullmatch(r"(\d+)s", duration)
     assert found, f"{duration} is not in seconds"
     return f"{round(1000 * int(found[1]) * factor)}ms"
@@ -217,7 +221,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m stack.notifications", description="Write Alertmanager's configuration."
     )
-    parser.add_argument("folder", type=Path, help="gets alertmanager.yml and the templates")
+    parser.add_argument("folder", type=Path, help="folder for alertmanager.yml and the templates")
     folder, files = parser.parse_args(arguments).folder, receivers.folder()
     path = write(folder, receivers.read(files), part_url("courier"), quiet=quiet_hours.read(files))
     print(f"wrote {path}")

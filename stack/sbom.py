@@ -1,7 +1,8 @@
-"""`make sbom`: a CycloneDX list of what containers run: the Python packages of our image, every image, every server.
+"""`make sbom`: writes a CycloneDX list of what containers run: the Python packages of our image, every image, every
+server.
 
-It comes from pins alone (requirements.txt, Dockerfile, docker-compose.yaml, stack/tools), so the same commit gives the
-same bytes. What the images of others hold inside is theirs to list. Licences are read from the packages installed here.
+It is made only from pins (requirements.txt, Dockerfile, docker-compose.yaml, stack/tools), so the same commit gives the
+same bytes. It does not list the contents of third-party images. Licences are read from the packages installed here.
 """
 
 from __future__ import annotations
@@ -26,30 +27,30 @@ from stack.settings import PROJECT, StackError
 
 SCHEMA = SchemaVersion.V1_6
 _OF_CUDA = re.compile(r"(cuda|nvidia|triton)[a-z0-9-]*==")
-"""Lines that the Dockerfile leaves out: what torch needs of them depends on `UV_TORCH_BACKEND`."""
+"""Lines that the Dockerfile leaves out: which of them torch needs depends on `UV_TORCH_BACKEND`."""
 
 
 def python_image() -> str:
-    """The image that ours is made from."""
+    """Returns the base image of ours."""
     found = re.search(r"^FROM (\S+) AS base$", (PROJECT / "Dockerfile").read_text(), re.MULTILINE)
     if not found:
-        raise StackError("Dockerfile has no line FROM … AS base; correct stack/sbom.py with it")
+        raise StackError("Dockerfile has no line FROM … AS base; adapt stack/sbom.py to it")
     return found[1]
 
 
 def images() -> dict[str, str]:
-    """Service → image as docker-compose.yaml has it, of the services that run another's image."""
+    """Returns the image of each service in docker-compose.yaml that runs a third-party image."""
     services = yaml.safe_load((PROJECT / "docker-compose.yaml").read_text())["services"]
     ours = {service["image"] for service in services.values() if "build" in service}
     return {name: service["image"] for name, service in services.items() if service["image"] not in ours}
 
 
 def requirements(text: str, python: str) -> list[str]:
-    """The lines ``name==version`` that hold in our image.
+    """Returns the lines ``name==version`` that apply to our image.
 
     Args:
-        text: of requirements.txt.
-        python: its Python's version, such as 3.13.1.
+        text: The text of requirements.txt.
+        python: The version of its Python, such as 3.13.1.
     """
     there = {
         "implementation_name": "cpython",
@@ -69,10 +70,10 @@ _OPTIONS = ("--no-validate", "--output-reproducible", "--of", "JSON")
 
 
 def bill() -> dict[str, Any]:
-    """The whole list as CycloneDX has it, checked against its schema.
+    """Returns the whole list in CycloneDX's format, checked against its schema.
 
     Raises:
-        StackError: the tool fails, or what it gave does not fit the schema.
+        StackError: the tool fails, or its output does not match the schema.
     """
     python = python_image().partition(":")[2].partition("-")[0]
     packages = requirements((PROJECT / "requirements.txt").read_text(), python)
@@ -80,10 +81,10 @@ def bill() -> dict[str, Any]:
     command += ["--pyproject", str(PROJECT / "pyproject.toml"), "-"]
     done = subprocess.run(command, input="\n".join(packages), capture_output=True, text=True, check=False)
     if done.returncode:
-        raise StackError(f"cyclonedx-py fails: {done.stderr.strip().splitlines()[-1]}")
+        raise StackError(f"cyclonedx-py failed: {done.stderr.strip().splitlines()[-1]}")
     document: dict[str, Any] = json.loads(done.stdout)
     for component in document["components"]:
-        for key in ("description", "externalReferences"):  # which line of which file, and an index's address
+        for key in ("description", "externalReferences"):  # the line of a file, and an index's address
             component.pop(key, None)
         component["bom-ref"] = component["purl"]
         if licence := _licence(component["name"]):
@@ -98,17 +99,20 @@ def bill() -> dict[str, Any]:
 
 
 def check(document: dict[str, Any]) -> None:
-    """
+    """Checks a list against CycloneDX's schema.
+
     Raises:
-        StackError: a list does not fit CycloneDX's schema.
+        StackError: it does not match.
     """
     problem = JsonStrictValidator(SCHEMA).validate_str(json.dumps(document))
     if problem:
-        raise StackError(f"the list does not fit CycloneDX {SCHEMA.to_version()}: {problem}")
+        raise StackError(f"the list does not match CycloneDX {SCHEMA.to_version()}: {problem}")
 
 
 def _is_address(value: object) -> bool:
-    """Stricter than the schema, which lets in letters beyond ASCII: what would check that takes a second to import."""
+    """Checks more strictly than the schema, which allows characters outside ASCII; a check of those takes a second to
+    import.
+    """
     return not isinstance(value, str) or bool(validate_rfc3986(value, rule="URI_reference"))
 
 
@@ -116,7 +120,7 @@ Draft7Validator.FORMAT_CHECKER.checks("iri-reference")(_is_address)
 
 
 def _licence(package: str) -> dict[str, Any] | None:
-    """What a package says of its licence; None where it says nothing or is not installed here."""
+    """Returns the licence that a package declares; None if it declares none or is not installed here."""
     try:
         found = metadata(package)
     except PackageNotFoundError:
@@ -136,7 +140,7 @@ def _image(image: str) -> dict[str, Any]:
 
 
 def _server(go_mod: str) -> dict[str, Any]:
-    """A server or command that the native stack builds from its module."""
+    """Returns a server or command that the native stack builds from its module."""
     version = tool_version(go_mod)
     tool = next(iter(tool_packages(go_mod)), "")
     pinned = re.findall(rf"^\s*(?:require )?(\S+) {re.escape(version)}\b", go_mod, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Where a native stack lives and listens. Everything can be changed, so that two stacks run side by side."""
+"""The folders and ports of a native stack. Everything can be changed, so that two stacks can run side by side."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 
 class StackError(CatwalkError):
-    """One line that says what is wrong with the stack, and what to do."""
+    """An error of the stack: one line that says what is wrong, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -28,20 +28,20 @@ class Settings:
     """One native stack."""
 
     home: Path
-    """State: databases, logs, secrets, rendered configuration."""
+    """The folder of its state: databases, logs, secrets, rendered configuration."""
     ports: Mapping[str, int] = field(default_factory=lambda: dict(PORTS))
     interval: str = "10s"
     """How often Prometheus scrapes and evaluates."""
     windows: DriftWindows = USUAL
-    """Of the rules of drift."""
+    """The windows of the rules of drift."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
-        """Reads ``CATWALK_HOME``, and from the home too ``CATWALK_PORT_*``, ``CATWALK_SCRAPE_INTERVAL`` and
+        """Reads ``CATWALK_HOME``, and also from the home ``CATWALK_PORT_*``, ``CATWALK_SCRAPE_INTERVAL`` and
         ``CATWALK_DRIFT_WINDOWS``.
 
         Raises:
-            StackError: a value makes no sense; the message names the variable.
+            StackError: a value is invalid; the message names the variable.
         """
         home = _home(environment.get("CATWALK_HOME") or str(PROJECT / ".catwalk"))
         environment = {**under_new_names(environment), **own_settings(home)}
@@ -54,7 +54,7 @@ class Settings:
         doubles = [name for name, port in ports.items() if list(ports.values()).count(port) > 1]
         if doubles:
             variables = " and ".join(map(port_variable, doubles))
-            raise StackError(f"{variables} are both {ports[doubles[0]]}; give each a port of its own")
+            raise StackError(f"{variables} are both {ports[doubles[0]]}; give each its own port")
         interval = environment.get("CATWALK_SCRAPE_INTERVAL") or "10s"
         if not re.fullmatch(r"[1-9]\d*s", interval):
             raise StackError(f"CATWALK_SCRAPE_INTERVAL must be whole seconds such as 10s, not {interval!r}")
@@ -62,17 +62,17 @@ class Settings:
 
     @property
     def run(self) -> Path:
-        """Working directory of every process of this stack, and of nothing else: how stray ones are found."""
+        """The working directory of every process of this stack, and of nothing else, by which stray ones are found."""
         return self.home / "run"
 
     @property
     def logs(self) -> Path:
-        """One log a part."""
+        """The folder with one log per part."""
         return self.home / "logs"
 
     @property
     def socket(self) -> Path:
-        """The supervisor's control socket. A socket's path may have 107 bytes, so that a deep home gets a short one."""
+        """The supervisor's control socket. A socket's path may have 107 bytes, so a deep home gets a short one."""
         path = self.home / "supervisor.sock"
         if len(os.fsencode(path)) <= 90:
             return path
@@ -80,16 +80,16 @@ class Settings:
         return Path(tempfile.gettempdir()) / f"catwalk-{os.getuid()}-{digest}.sock"
 
     def address(self, name: str) -> str:
-        """``host:port`` at which a part listens."""
+        """Returns the ``host:port`` at which a part listens."""
         return f"{HOST}:{self.ports[name]}"
 
     def url(self, name: str) -> str:
-        """Where a part answers HTTP."""
+        """Returns the HTTP address of a part."""
         return f"http://{self.address(name)}"
 
 
 def own_settings(home: Path) -> dict[str, str]:
-    """``local.env`` in a stack's home: what its owner wants otherwise, such as a port, or an SMTP server for Airflow.
+    """Returns ``local.env`` in a stack's home: the owner's own settings, such as a port, or an SMTP server for Airflow.
 
     Raises:
         StackError: it can't be read, or a line can't be understood.
@@ -102,7 +102,7 @@ def own_settings(home: Path) -> dict[str, str]:
     except OSError as error:
         raise StackError(f"{path} can't be read: {error.strerror}") from error
     if "CATWALK_HOME" in own:
-        raise StackError(f"{path} can't set CATWALK_HOME, the folder that it lies in; set that in the environment")
+        raise StackError(f"{path} can't set CATWALK_HOME, the folder that contains it; set that in the environment")
     return own
 
 
@@ -115,7 +115,9 @@ def _windows(environment: Mapping[str, str], interval: str) -> DriftWindows:
 
 
 def _home(text: str) -> Path:
-    """One spelling of a folder, for the kernel shows no other: processes are known by where they work."""
+    """Returns the canonical path of a folder, the only one that the kernel shows: processes are found by their working
+    directory.
+    """
     try:
         return Path(text).expanduser().resolve()
     except (RuntimeError, OSError, ValueError) as error:
@@ -123,7 +125,7 @@ def _home(text: str) -> Path:
 
 
 def tool(name: str) -> Path:
-    """A native server or command that `make setup` has built.
+    """Returns a native server or command that `make setup` has built.
 
     Raises:
         StackError: it is not built.

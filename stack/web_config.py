@@ -1,11 +1,11 @@
-"""Writes what puts Prometheus and Alertmanager behind a password, from `CATWALK_MONITORING_PASSWORD`.
+"""Writes the files that put Prometheus and Alertmanager behind a password, from `CATWALK_MONITORING_PASSWORD`.
 
     python -m stack.web_config FOLDER
 
 FOLDER gets ``web.yml``, for the option `--web.config.file` of both, with a bcrypt hash; ``monitoring_password``, for
-whoever logs in there by a `password_file`: Prometheus with itself and with Alertmanager, Alertmanager with the courier;
-and ``client.yml``, for `--http.config.file` of promtool and amtool. Only their owner can read them. The native stack
-and containers call this before the two start.
+logins with a `password_file`: of Prometheus to itself and to Alertmanager, and of Alertmanager to the courier; and
+``client.yml``, for `--http.config.file` of promtool and amtool. Only their owner can read them. The native stack and
+containers call this before the two start.
 """
 
 from __future__ import annotations
@@ -26,28 +26,28 @@ from stack.configuration.credentials import write_private_text
 
 WEB_FILE, PASSWORD_FILE, CLIENT_FILE = "web.yml", "monitoring_password", "client.yml"
 _COST = 10
-"""2^10 rounds, some 70 ms. Prometheus and Alertmanager remember what they have verified: a scrape costs none of it."""
+"""2^10 rounds, about 70 ms. Prometheus and Alertmanager cache what they have verified, so scrapes don't pay for it."""
 _LONGEST = 72
-"""Bytes that bcrypt takes in."""
+"""The most bytes that bcrypt accepts."""
 
 
 def render(password: str) -> str:
-    """The text of ``web.yml``; each call draws another salt.
+    """Returns the text of ``web.yml``; each call uses a new salt.
 
     Raises:
-        ConfigError: the password is empty or longer than bcrypt takes in.
+        ConfigError: the password is empty or longer than bcrypt accepts.
     """
     secret = password.encode()
     if not secret or len(secret) > _LONGEST or password != password.strip():
         raise ConfigError(
             f"{PASSWORD_VARIABLE} must have 1 to {_LONGEST} bytes and no space at its ends; "
-            "`make up` and `make env` generate one where none is set"
+            "`make up` and `make env` generate one if none is set"
         )
     return _generated({"basic_auth_users": {USER: bcrypt.hashpw(secret, bcrypt.gensalt(_COST)).decode()}})
 
 
 def write(folder: Path, password: str) -> None:
-    """Leaves the three files in a folder, with mode 0600.
+    """Writes the three files into a folder, with mode 0600.
 
     Raises:
         ConfigError: see :func:`render`.
@@ -55,7 +55,7 @@ def write(folder: Path, password: str) -> None:
     text = render(password)
     write_private_text(folder / WEB_FILE, text)
     write_private_text(folder / PASSWORD_FILE, password)
-    # The password itself: amtool looks for a relative password_file beside the folder, not in it.
+    # The password itself, because amtool looks for a relative password_file beside the folder, not in it.
     client = {"basic_auth": {"username": USER, "password": password}}
     write_private_text(folder / CLIENT_FILE, _generated(client))
 
@@ -70,7 +70,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m stack.web_config", description="Put Prometheus and Alertmanager behind a password."
     )
-    parser.add_argument("folder", type=Path, help=f"gets {WEB_FILE}, {PASSWORD_FILE} and {CLIENT_FILE}")
+    parser.add_argument("folder", type=Path, help=f"folder for {WEB_FILE}, {PASSWORD_FILE} and {CLIENT_FILE}")
     folder = parser.parse_args(arguments).folder
     write(folder, os.environ.get(PASSWORD_VARIABLE, ""))
     print(f"wrote {WEB_FILE}, {PASSWORD_FILE} and {CLIENT_FILE} to {folder}")

@@ -1,4 +1,4 @@
-"""What a guest's Alertmanager takes over: a route for our alerts, what inhibits what among them, and texts."""
+"""The configuration for a guest's Alertmanager: a route for our alerts, inhibitions among them, and texts."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from catwalk.bundle.options import STACK, Options
 from catwalk.bundle.rules import WATCHDOG
 
 _BASES = r"or \.Labels\.exporter \.Labels\.registry"
-"""Where the texts look for the exporter's address: the external labels of our own Prometheus."""
+"""How the texts get the exporter's address: from the external labels of our own Prometheus."""
 
 
 @dataclass(frozen=True)
 class Hook:
-    """How Alertmanager tells the courier."""
+    """How Alertmanager notifies the courier."""
 
     url: str
     password_file: str
 
 
 def fragment(options: Options, head: str, hook: Hook | None = None) -> str:
-    """Routes, receivers and inhibitions, to be merged into a configuration.
+    """Returns routes, receivers and inhibitions, to merge into a configuration.
 
     Args:
-        hook: if Alertmanager reaches the courier otherwise than people do.
+        hook: How Alertmanager reaches the courier, if not at the address for people.
     """
     if options.courier_url and not hook:
         hook = Hook(f"{options.courier_url}/alertmanager", "/etc/alertmanager/catwalk_monitoring_password")
@@ -44,7 +44,7 @@ def fragment(options: Options, head: str, hook: Hook | None = None) -> str:
 
 
 def template(options: Options) -> str:
-    """The texts of notifications, with the links' bases filled in."""
+    """Returns the texts of notifications, with the base addresses of links filled in."""
     text = (assets.path("prometheus/alertmanager") / "catwalk.tmpl").read_text()
     text = re.sub(rf"\({_BASES}\)", f'"{options.exporter_url}"', text)
     text = re.sub(_BASES, f'"{options.exporter_url}"', text)
@@ -61,7 +61,7 @@ def _ours(options: Options) -> list[str]:
 
 
 def _route(options: Options) -> dict[str, Any]:
-    """One message a run and area; nobody is woken for what is only worth knowing."""
+    """Returns the route: one message per run and area; information alone notifies no one."""
     return {
         "matchers": _ours(options),
         "receiver": "catwalk",
@@ -79,18 +79,18 @@ def _route(options: Options) -> dict[str, Any]:
 
 
 def _receiver(owner: str) -> str:
-    """Whom an owner's alerts reach; no name of the other receivers, whatever the owner is called."""
+    """Returns the receiver of an owner's alerts, whose name never equals that of another receiver."""
     return f"catwalk/{owner}"
 
 
 def _quoted(text: str) -> str:
-    """As a matcher has it."""
+    """Returns a text quoted for a matcher."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
 
 def _courier_routes(options: Options) -> list[dict[str, Any]]:
-    """It hears of everything, and of the Watchdog every 20 s."""
+    """Returns the courier's routes: it gets every notification, and the Watchdog's every 20 s."""
     if not options.courier_url:
         return []
     heard = {
@@ -112,7 +112,7 @@ def _courier_receivers(options: Options, hook: Hook | None) -> list[dict[str, An
 
 
 def _inhibition(rule: dict[str, Any], options: Options) -> dict[str, Any]:
-    """Among our alerts alone, and of one Catwalk."""
+    """Returns an inhibition that applies only to our alerts, and within one Catwalk."""
     both = {side: [*_ours(options), *(_renamed(one, options) for one in rule[side])] for side in _SIDES}
     return {**both, **({"equal": rule["equal"]} if "equal" in rule else {})}
 

@@ -1,4 +1,4 @@
-"""YAML as people read it: texts of several lines as they are, and nothing by reference."""
+"""Readable YAML: texts of several lines as blocks, and no references."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ _Blocks.add_representer(str, _block)
 
 
 def dump(value: object) -> str:
-    """One document, in the order of its keys."""
+    """Returns one document, in the order of its keys."""
     return yaml.dump(value, Dumper=_Blocks, sort_keys=False, width=120, allow_unicode=True)

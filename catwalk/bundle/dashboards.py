@@ -1,4 +1,4 @@
-"""Grafana's dashboards over our series alone: the same panels, without what shows the guest's own servers."""
+"""Grafana's dashboards over our series only: the same panels, without those of the guest's own servers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Dashboard = dict[str, Any]
 
 
 def rendered(options: Options, ours: Scope) -> dict[str, str]:
-    """File name → a dashboard's JSON."""
+    """Returns the JSON of each dashboard, by file name."""
     found = {}
     for path in sorted(assets.path("grafana/json").glob("*.json")):
         board = _board(json.loads(path.read_text()), options, ours)
@@ -25,7 +25,7 @@ def rendered(options: Options, ours: Scope) -> dict[str, str]:
 
 
 def provider(options: Options) -> str:
-    """What tells Grafana to load them."""
+    """Returns the provisioning with which Grafana loads them."""
     described = {
         "apiVersion": 1,
         "providers": [
@@ -38,7 +38,7 @@ def provider(options: Options) -> str:
             }
         ],
     }
-    return json.dumps(described, indent=2) + "\n"  # which is YAML too
+    return json.dumps(described, indent=2) + "\n"  # which is also YAML
 
 
 def _board(board: Dashboard, options: Options, ours: Scope) -> Dashboard:
@@ -65,7 +65,7 @@ def _panels(panels: list[Dashboard], ours: Scope) -> Iterator[Dashboard]:
 
 
 def _asking(them: list[Dashboard], ours: Scope) -> Iterator[Dashboard]:
-    """Targets and annotations that ask for something of ours, or Prometheus for nothing."""
+    """Yields targets and annotations that query our series, or don't query Prometheus."""
     for each in them:
         if "expr" not in each:
             yield each
@@ -85,10 +85,10 @@ def _variables(them: list[Dashboard], options: Options, ours: Scope) -> Iterator
 
 
 def _asked(text: str, ours: Scope) -> str | None:
-    """What Grafana asks for a variable's values."""
+    """Returns the query of a variable's values."""
     asked = _ASKED.fullmatch(text)
     if not asked:
-        raise AssertionError(f"a variable asks in a way that is not known: {text}")
+        raise AssertionError(f"a variable has an unknown kind of query: {text}")
     expression = rewritten(asked["expr"], ours)
     if expression is None:
         return None
@@ -99,7 +99,7 @@ def _asked(text: str, ours: Scope) -> str | None:
 
 
 def _linked(value: Any, options: Options) -> Any:
-    """With links to these dashboards, and to where this guest's runbooks are."""
+    """Returns the value with links to these dashboards and to this guest's runbooks."""
     if isinstance(value, dict):
         return {name: _linked(each, options) for name, each in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""All files of a bundle, as text: what they say does not depend on where they go."""
+"""All files of a bundle, as text; their content does not depend on their folder."""
 
 from __future__ import annotations
 
@@ -18,35 +18,36 @@ _TARGETS = {
     "courier": "courier.example.com:9181",
 }
 _MAPPING = Path(__file__).parents[1] / "telemetry" / "statsd_mapping.yaml"
-HEAD = "# Made by `catwalk bundle`, which writes it anew: give it other options instead of changing this."
+HEAD = "# Made by `catwalk bundle`, which overwrites it: run that with other options instead of changing this file."
 
 _AIRFLOW = """\
-# Airflow's metrics as tags instead of names with the DAG's id inside, and each once.
+# Airflow's metrics with tags instead of names that contain the DAG's id, and each only once.
 AIRFLOW__METRICS__STATSD_ON=True
 AIRFLOW__METRICS__STATSD_HOST=statsd-exporter.example.com
 AIRFLOW__METRICS__STATSD_PORT=9125
 AIRFLOW__METRICS__STATSD_PREFIX=airflow
 AIRFLOW__METRICS__STATSD_INFLUXDB_ENABLED=True
 AIRFLOW__METRICS__LEGACY_NAMES_ON=False
-# For 2.11, which sends some durations in seconds otherwise; others don't know it.
+# For 2.11, which otherwise sends some durations in seconds; other versions ignore it.
 AIRFLOW__METRICS__TIMER_UNIT_CONSISTENCY=True
-# Only where Catwalk is installed in each of Airflow's environments: follows a statsd_exporter that moves or comes late.
+# Only if Catwalk is installed in every environment of Airflow: follows a statsd_exporter that moves or starts late.
 # AIRFLOW__METRICS__STATSD_CUSTOM_CLIENT_PATH=catwalk.telemetry.airflow_statsd.AirflowClient
 # AIRFLOW__METRICS__STAT_NAME_HANDLER=catwalk.telemetry.airflow_statsd.stat_name
 """
 
 
 _NOTE = """\
-> `make …`, and files below `.catwalk` and `.tools`, are of Catwalk's own stack. You run its servers otherwise: look at
-> them, start, stop and silence there, as with `systemctl` or `kubectl`. `catwalk …` works anywhere.
+> `make …`, and files below `.catwalk` and `.tools`, belong to Catwalk's own stack. You run its servers differently, so
+> inspect, start, stop and silence them with your own tools, such as `systemctl` or `kubectl`. `catwalk …` works >
+anywhere.
 """
 
 
 def contents(options: Options) -> dict[str, str]:
-    """Path in the bundle → text.
+    """Returns the text of each file, by its path in the bundle.
 
     Raises:
-        ConfigError: an option names a threshold that there is none of.
+        ConfigError: an option names a threshold that does not exist.
     """
     made = rules.rendered(options)
     ours = rules.scope(options, rules.committed(options.windows))
@@ -65,7 +66,7 @@ def contents(options: Options) -> dict[str, str]:
 
 
 def _scrape(options: Options) -> str:
-    """Jobs as rules and dashboards expect them; where they are is the guest's to say."""
+    """Returns the jobs that rules and dashboards expect; the guest sets their targets."""
     jobs = [
         {
             "job_name": job,
@@ -83,7 +84,7 @@ def _scrape(options: Options) -> str:
 
 
 def _runbooks(alerts: set[str], options: Options, ours: Scope) -> dict[str, str]:
-    """A page for each alert that can fire, whose queries ask for our series."""
+    """Returns a page for each alert that can fire, with queries for our series."""
     found = {}
     for path in sorted(assets.path("prometheus/runbooks").glob("*.md")):
         if rules.alert_name(path.stem) in alerts:

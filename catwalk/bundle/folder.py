@@ -1,4 +1,4 @@
-"""Lays a bundle down in a folder: all of it or nothing, and nobody's file is lost."""
+"""Writes a bundle into a folder: all of it or nothing, and no other file is lost."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from catwalk.errors import CatwalkError
 from catwalk.files import write_whole
 
 _LIST = ".catwalk-bundle.json"
-"""Names the files that are ours."""
+"""The list of the files that belong to the bundle."""
 
 
 def write(folder: Path, contents: Mapping[str, str]) -> int:
-    """Writes a bundle in place of what a former one wrote there; returns how many files that one had and this has not.
+    """Writes a bundle in place of an earlier one; returns how many files only the earlier one had.
 
-    Everything is written beside first, so that a full disk changes nothing.
+    Everything is first written into a temporary folder, so that a full disk changes nothing.
 
     Args:
-        folder: is made where there is none.
-        contents: path in it → text.
+        folder: The folder, which is created if it does not exist.
+        contents: The text of each file, by its path in the folder.
 
     Raises:
-        CatwalkError: the folder is somebody else's, or can't be written to.
+        CatwalkError: the folder contains other files, or can't be written to.
     """
     former = _former(folder)
     try:
@@ -39,15 +39,15 @@ def write(folder: Path, contents: Mapping[str, str]) -> int:
         _remove(folder, gone)
         write_whole(folder / _LIST, _listed(set(contents)))
     except OSError as error:
-        raise CatwalkError(f"--out {folder} can't be written to: {error.strerror}") from error
+        raise CatwalkError(f"can't write to --out {folder}: {error.strerror}") from error
     return len(gone)
 
 
 def _former(folder: Path) -> set[str]:
-    """The files that a former bundle wrote.
+    """Returns the files that an earlier bundle wrote.
 
     Raises:
-        CatwalkError: there is something else.
+        CatwalkError: it contains something else.
     """
     if folder.exists() and not folder.is_dir():
         raise CatwalkError(f"--out {folder} is a file; name a folder")
@@ -56,7 +56,7 @@ def _former(folder: Path) -> set[str]:
     except (FileNotFoundError, NotADirectoryError):
         if folder.exists() and any(folder.iterdir()):
             raise CatwalkError(
-                f"--out {folder} holds something else than a bundle; name a new or an empty folder"
+                f"--out {folder} contains something other than a bundle; name a new or an empty folder"
             ) from None
         return set()
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -80,7 +80,7 @@ def _move(beside: Path, folder: Path, contents: Mapping[str, str]) -> None:
 def _remove(folder: Path, names: set[str]) -> None:
     for name in names:
         (folder / name).unlink(missing_ok=True)
-        with suppress(OSError):  # others' files are in it
+        with suppress(OSError):  # it contains other files
             (folder / name).parent.rmdir()
 
 

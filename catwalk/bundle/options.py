@@ -1,4 +1,4 @@
-"""What a bundle is made for: names and places in the stack of somebody else."""
+"""The options of a bundle: names and addresses in another team's stack."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from catwalk.ledger.model_names import spelling
 from catwalk.telemetry import catalogue
 
 SCRAPE_SECONDS = 10
-"""How often our jobs are scraped and our rules evaluated, which windows of rules are made for."""
+"""How often our jobs are scraped and our rules evaluated; the windows of rules depend on it."""
 PARTS = ("exporter", "statsd_exporter", "courier")
 """Catwalk's own servers, by the names of their jobs in our own stack."""
 STACK = ("stack", "catwalk")
-"""The label that each of our alerts has, so that routes and dashboards tell them from others."""
+"""The label that each of our alerts has, by which routes and dashboards distinguish them from others."""
 _OURS = {label for metric in catalogue.METRICS for label in metric.labels} | {
     "alertname", "alertstate", "area", "component", "counter", "dag_id", "dag_run_id", "instance", "job", "le",
     "metric_name", "owner", "pool", "pool_name", "process", "severity", "source", "state", "task_id", STACK[0],
 }  # fmt: skip
-"""Labels that say something in our series already, or in Airflow's."""
+"""Labels that already have a meaning in our series, or in Airflow's."""
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _VALUE = re.compile(r"[A-Za-z0-9_.:/@+-][A-Za-z0-9_.:/@+ -]*")
 _UID = re.compile(r"[A-Za-z0-9_-]{1,40}")
@@ -31,36 +31,36 @@ _UID = re.compile(r"[A-Za-z0-9_-]{1,40}")
 
 @dataclass(frozen=True)
 class Options:
-    """What the flags of ``catwalk bundle`` say.
+    """The flags of ``catwalk bundle``.
 
     Raises:
-        ConfigError: one of them makes no sense; the line names its flag.
+        ConfigError: one of them is invalid; the message names its flag.
     """
 
     exporter_url: str
-    """Where people reach the exporter."""
+    """The exporter's address for people."""
     grafana_url: str
-    """Where people reach Grafana."""
+    """Grafana's address for people."""
     courier_url: str = ""
-    """Where people reach the courier, which serves the runbooks; empty: there is none."""
+    """The courier's address for people, which serves the runbooks; empty if there is none."""
     runbooks_url: str = ""
-    """Where people find the bundle's folder of runbooks; empty: the courier serves them."""
+    """Where the bundle's folder of runbooks is published; empty if the courier serves them."""
     labels: Mapping[str, str] = field(default_factory=dict)
-    """Labels that every series of this Catwalk has in that Prometheus."""
+    """The labels that every series of this Catwalk has in that Prometheus."""
     jobs: Mapping[str, str] = field(default_factory=dict)
-    """Part → its job's name there, where it is not its own."""
+    """The name of each part's job there, if it differs from the part's."""
     owners: tuple[str, ...] = ()
-    """Owners of models who are told of these models' alerts by a receiver of their own."""
+    """The owners of models who get these models' alerts through their own receiver."""
     thresholds: Mapping[str, float] = field(default_factory=dict)
-    """Name of a threshold → the value that replaces its default."""
+    """The values that replace defaults of thresholds, by name."""
     windows: DriftWindows = USUAL
-    """Of the rules of drift."""
+    """The windows of the rules of drift."""
     own_stack: bool = True
     """Whether alerts watch Catwalk's own servers."""
     shared_statsd: bool = False
-    """Whether others send to the same statsd_exporter: what is wrong with a line is nobody's then."""
+    """Whether others send to the same statsd_exporter, so that it is unknown who sent a wrong line."""
     datasource: str = ""
-    """Uid of the Prometheus that dashboards open with; empty: Grafana's default one."""
+    """The uid of the Prometheus that dashboards open with; empty for Grafana's default."""
     folder: str = "Catwalk"
     """Grafana's folder for the dashboards."""
 
@@ -69,7 +69,8 @@ class Options:
             object.__setattr__(self, flag, _base(flag, getattr(self, flag)))
         if bool(self.courier_url) == bool(self.runbooks_url):
             raise ConfigError(
-                "runbooks are linked to one place: give --courier-url, if you run the courier, or else --runbooks-url, "
+                "alerts link to runbooks in one place: give --courier-url, if you run the courier, or otherwise "
+                "--runbooks-url, "
                 "where you publish the bundle's folder runbooks/"
             )
         _check_labels(self.labels)
@@ -79,17 +80,17 @@ class Options:
 
     @property
     def scraped(self) -> dict[str, str]:
-        """Part → its job's name there, of those that run there."""
+        """The name of each part's job there, for the parts that run there."""
         parts = [part for part in PARTS if part != "courier" or self.courier_url]
         return {part: self.jobs.get(part, part) for part in parts}
 
     @property
     def suffix(self) -> str:
-        """Tells the dashboards of several Catwalks in one Grafana apart; empty without labels."""
+        """A suffix that distinguishes the dashboards of several Catwalks in one Grafana; empty without labels."""
         return "".join(f"-{re.sub(r'[^A-Za-z0-9]+', '-', value)}" for value in self.labels.values())[:20].rstrip("-")
 
     def runbook(self, alert: str) -> str:
-        """Where people find an alert's page."""
+        """Returns the address of an alert's runbook."""
         return f"{self.courier_url}/runbooks/{alert}" if self.courier_url else f"{self.runbooks_url}/{alert}.md"
 
 
@@ -102,21 +103,23 @@ def _base(flag: str, text: str) -> str:
         raise ConfigError(f"--{flag.replace('_', '-')} {error}, not {text!r}") from None
     if "@" in urlsplit(found).netloc:
         raise ConfigError(
-            f"--{flag.replace('_', '-')} has a user or a password in it, which every alert would show to its readers"
+            f"--{flag.replace('_', '-')} contains a user or a password, which every alert would show to its readers"
         )
     if "?" in found or "#" in found:
         raise ConfigError(
-            f"--{flag.replace('_', '-')} is where links begin: it can't have a ? or # in it, as {text!r} has"
+            f"--{flag.replace('_', '-')} is the beginning of links, so it can't contain a ? or #, as {text!r} does"
         )
     return found
 
 
 def _owners(names: tuple[str, ...]) -> tuple[str, ...]:
-    """In the one spelling that alerts have them in."""
+    """Returns owners in the spelling that alerts use."""
     found = tuple(" ".join(spelling(name).split()) for name in names)
     for name in found:
         if not name:
-            raise ConfigError("--owner takes the name of an owner of models, as `catwalk models` lists it, not nothing")
+            raise ConfigError(
+                "--owner takes the name of an owner of models, as `catwalk models` lists it, and must not be empty"
+            )
         if found.count(name) > 1:
             raise ConfigError(f"--owner is given twice for {name}")
     return found
@@ -125,24 +128,26 @@ def _owners(names: tuple[str, ...]) -> tuple[str, ...]:
 def _check_labels(labels: Mapping[str, str]) -> None:
     for name, value in labels.items():
         if not _LABEL.fullmatch(name) or name.startswith("__"):
-            raise ConfigError(f"--selector {name} is no name of a label: letters, digits and _, and no digit first")
+            raise ConfigError(
+                f"--selector {name} is not a label name: use letters, digits and _, and don't begin with a digit"
+            )
         if name in _OURS:
             raise ConfigError(f"--selector {name} is a label that Catwalk's own series have; choose another name")
         if not _VALUE.fullmatch(value):
-            raise ConfigError(f"--selector {name} has a value that is no plain text: {value!r}")
+            raise ConfigError(f"--selector {name} has a value that is not plain text: {value!r}")
 
 
 def _check_jobs(jobs: Mapping[str, str], courier: bool) -> None:
     for part, name in jobs.items():
         if part not in PARTS:
-            raise ConfigError(f"--job {part} is none of Catwalk's servers; these are {', '.join(PARTS)}")
+            raise ConfigError(f"--job {part} is not one of Catwalk's servers, which are {', '.join(PARTS)}")
         if part == "courier" and not courier:
-            raise ConfigError("--job courier names a job, but no --courier-url says that there is a courier")
+            raise ConfigError("--job courier names a job, but there is no courier: give --courier-url too")
         if not _VALUE.fullmatch(name):
-            raise ConfigError(f"--job {part} has a name that is no plain text: {name!r}")
+            raise ConfigError(f"--job {part} has a name that is not plain text: {name!r}")
     names = [jobs.get(part, part) for part in PARTS if part != "courier" or courier]
     if len(set(names)) < len(names):
-        raise ConfigError(f"--job gives two servers one name; they need a job each: {', '.join(names)}")
+        raise ConfigError(f"--job gives two servers the same name; each needs its own: {', '.join(names)}")
 
 
 def _check_grafana(datasource: str, folder: str) -> None:

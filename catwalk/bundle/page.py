@@ -1,4 +1,4 @@
-"""The bundle's own README: what goes where, and what was left out."""
+"""The bundle's README: where each file goes, and what was left out."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from catwalk.bundle.options import Options
 
 
 def text(options: Options, made: list[rules.RuleFile]) -> str:
-    """Markdown."""
+    """Returns the README as Markdown."""
     alerts = set().union(*(file.alerts for file in made))
     return "\n".join([_HEAD, *_where(options), "", *_series(options), "", *_left_out(alerts), ""])
 
@@ -28,12 +28,13 @@ def _where(options: Options) -> list[str]:
         ("`statsd/mapping.yaml`", "statsd_exporter: `--statsd.mapping-config=mapping.yaml`"),
         (
             "`prometheus/scrape.yml`",
-            "Prometheus: `scrape_config_files`, or its jobs among yours. Set their targets in a copy",
+            "Prometheus: `scrape_config_files`, or add its jobs to yours. Set their targets in a copy",
         ),
         ("`prometheus/rules/`", 'Prometheus: `rule_files: ["…/prometheus/rules/*.yml"]`'),
         (
             "`alertmanager/catwalk.yml`",
-            "Alertmanager: merge its three lists into yours, and give `catwalk`, and each `catwalk/OWNER`, your ways",
+            "Alertmanager: merge its three lists into yours, and give `catwalk` and each `catwalk/OWNER` your "
+            "integrations",
         ),
         (
             "`alertmanager/catwalk.tmpl`",
@@ -42,12 +43,12 @@ def _where(options: Options) -> list[str]:
         ("`grafana/dashboards/`", f"Grafana: `/etc/grafana/catwalk{options.suffix}/dashboards`, or *Import*"),
         (
             "`grafana/provisioning.yml`",
-            f"Grafana: `provisioning/dashboards/catwalk{options.suffix}.yml`; it makes the folder *{options.folder}*",
+            f"Grafana: `provisioning/dashboards/catwalk{options.suffix}.yml`; it creates the folder *{options.folder}*",
         ),
         (
             "`runbooks/`",
             f"<{options.courier_url or options.runbooks_url}>"
-            + (", which has these pages" if options.courier_url else ", where alerts link to"),
+            + (", which serves these pages" if options.courier_url else ", to which alerts link"),
         ),
     ]
     return [f"| {what} | {where} |" for what, where in rows]
@@ -55,16 +56,19 @@ def _where(options: Options) -> list[str]:
 
 def _series(options: Options) -> list[str]:
     jobs = ", ".join(f"`{name}` ({part})" for part, name in options.scraped.items())
-    lines = ["## Which series are Catwalk's", "", f"Those of these jobs: {jobs}."]
+    lines = ["## Which series are Catwalk's", "", f"The series of these jobs: {jobs}."]
     if options.labels:
         wanted = ", ".join(f'`{name}="{value}"`' for name, value in options.labels.items())
-        lines += [f"Each must have {wanted}, as in `prometheus/scrape.yml`; what rules record has it too."]
+        lines += [f"Each must have {wanted}, as in `prometheus/scrape.yml`; recorded series have it too."]
     datasource = f"the Prometheus `{options.datasource}`" if options.datasource else "Grafana's default Prometheus"
-    return [*lines, f"Dashboards open with {datasource}; another is chosen under *Prometheus*, above the panels."]
+    return [
+        *lines,
+        f"Dashboards open with {datasource}; you can choose another one under *Prometheus*, above the panels.",
+    ]
 
 
 def _left_out(alerts: set[str]) -> list[str]:
-    """Which alerts of Catwalk's own stack are not here."""
+    """Returns which alerts of Catwalk's own stack are not in the bundle."""
     every = set().union(*(file.alerts for file in rules.committed()))
     gone = ", ".join(sorted(name for name in every if rules.alert_name(name) not in alerts))
-    return ["## Which alerts are not here", "", f"Those on servers that others watch: {gone}."]
+    return ["## Which alerts are not here", "", f"Alerts about servers that you already watch: {gone}."]

@@ -1,8 +1,8 @@
-"""PromQL for a Prometheus that has other series too: it reads ours alone, and says the same of them.
+"""PromQL for a Prometheus that also has other series: it reads only ours, with the same results.
 
-Every selector asks for the labels that our series have there; raw ones ask for our jobs as well. Every aggregation and
-every `on` keeps these labels, so that operands go on matching: what was recorded has them from its rule. What asks only
-servers that a guest has not given us is left out.
+Every selector gets the labels that our series have there; raw ones also get our jobs. Every aggregation and every `on`
+keeps these labels, so that operands still match: recorded series have them from their rule. Expressions only about
+servers that the guest does not scrape for us are left out.
 """
 
 from __future__ import annotations
@@ -18,23 +18,24 @@ import promql_parser as ast
 from catwalk.bundle.options import STACK
 
 _EVERY_JOB = ("exporter", "statsd_exporter", "courier", "registry", "alertmanager", "prometheus")
-"""Jobs of our own stack; `registry` is the exporter's name in the release before."""
+"""Jobs of our own stack; `registry` is the exporter's name in the previous release."""
 _THEIRS = ("prometheus_", "alertmanager_")
-"""What the guest's own servers say of themselves: whoever runs them watches them."""
+"""Metrics of the guest's own servers, which the guest watches."""
 _SERVICES = ("catwalk_service_", "catwalk_reference_", "catwalk_server_")
-"""The metrics of a guest's own services and of `catwalk serve`, whatever the jobs that scrape them are called."""
+"""Metrics of a guest's own services, from a PredictionMonitor or `catwalk serve`, whatever the names of their jobs."""
 _ALERTS = ("ALERTS", "ALERTS_FOR_STATE")
 """The series that Prometheus writes for alerts: their states, and since when."""
 _ALIVE = "threshold:baseline_runs:min"
-"""Is there exactly while rules are evaluated, as our Watchdog is, whose alert a guest has already."""
+"""A series that exists exactly while rules are evaluated, like our Watchdog; a guest already has an alert of that name.
+"""
 _MACROS = {
     "$__rate_interval": ast.display_duration(timedelta(milliseconds=86_399_991)),
     "$__interval": ast.display_duration(timedelta(milliseconds=86_399_992)),
     "$__range": ast.display_duration(timedelta(milliseconds=86_399_993)),
     "$newest": "86399",
 }
-"""Grafana's windows, and a dashboard's variable that is a number → what replaces them for the parser: values that no
-expression has."""
+"""Grafana's windows, and a dashboard's variable that is a number → their placeholders during parsing: values that no
+expression contains."""
 
 
 @dataclass(frozen=True)
@@ -42,17 +43,17 @@ class Scope:
     """Which series are ours."""
 
     labels: Mapping[str, str]
-    """That each of them has."""
+    """The labels that each of them has."""
     jobs: Mapping[str, str]
-    """Part → the job that scrapes it."""
+    """The job that scrapes each part."""
     records: Collection[str]
-    """Names that rules record."""
+    """The names that rules record."""
 
 
 def rewritten(expression: str, scope: Scope) -> str | None:
-    """The expression over our series alone; None where it is about none of them."""
+    """Returns the expression over our series only; None if it uses none of them."""
     text = _Writer(scope).of(ast.parse(_plain(expression)), top=True)
-    # Its strings lose their escapes in `prettify`.
+    # `prettify` would remove the escapes in its strings.
     pretty = text if text is None or "\\" in text else ast.parse(text).prettify()
     for macro, plain in _MACROS.items():
         pretty = pretty and pretty.replace(plain, macro)
@@ -60,7 +61,7 @@ def rewritten(expression: str, scope: Scope) -> str | None:
 
 
 def without_labels(expression: str, names: Iterable[str]) -> str:
-    """The same series without these labels: as a dashboard shows them where only one Catwalk is."""
+    """Returns the same series without these labels, as a dashboard of a single Catwalk shows them."""
     if _is_scalar(ast.parse(_plain(expression))):
         return expression
     for name in names:
@@ -88,7 +89,7 @@ def _is_scalar(node: ast.Expr) -> bool:
 
 
 class _Writer:
-    """Writes an expression out anew; None stands for one that has no series."""
+    """Rewrites an expression; None stands for one that has no series."""
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
@@ -129,7 +130,7 @@ class _Writer:
         return f"{name}{f'{{{inside}}}' if inside else ''}{window}{_offset(node.offset)}"
 
     def _ours(self, name: str, matchers: list[ast.Matcher]) -> list[ast.Matcher] | None:
-        """The matchers with the jobs' names there; None if they leave nothing of ours."""
+        """Returns the matchers with the jobs' names there; None if they match nothing of ours."""
         is_record = ":" in name or any(each.name == "__name__" and ":" in each.value for each in matchers)
         counted = [each.value for each in matchers if each.name == "counter"]
         if any(each.startswith(_THEIRS) for each in (name, *counted)) or (
@@ -186,9 +187,9 @@ class _Writer:
         if any(argument is None for argument in arguments):
             return None
         if node.func.name == "timestamp" and not isinstance(node.args[0], ast.VectorSelector):
-            arguments = [f"({arguments[0]}) + 0"]  # of a selector alone, it would be the time of the sample
+            arguments = [f"({arguments[0]}) + 0"]  # for a bare selector, it would be the time of the sample
         text = f"{node.func.name}({', '.join(map(str, arguments))})"
-        # These make series out of nothing, so they have no labels of ours; a rule gives its own to what it records.
+        # These functions create series without our labels; a rule adds its own labels to what it records.
         bare = node.func.name == "vector" or (
             node.func.name == "absent" and not isinstance(node.args[0], ast.VectorSelector)
         )

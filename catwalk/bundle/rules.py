@@ -1,4 +1,4 @@
-"""Prometheus' rules as a guest loads them: links filled in, labels set, and only what watches us."""
+"""Prometheus' rules for a guest: links filled in, labels set, and only those that watch Catwalk."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from catwalk.errors import ConfigError
 
 _, WATCHDOG = WATCHDOGS
 _RENAMED = {"Watchdog": WATCHDOG, "TargetDown": "CatwalkTargetDown"}
-"""Alerts that kube-prometheus has too. A guest's own Watchdog may be routed to who calls out when it stops."""
+"""Alerts that kube-prometheus also has. A guest may already route its own Watchdog to an external monitor."""
 _INTERVAL = f"{SCRAPE_SECONDS}s"
-"""Whatever the interval of that Prometheus is."""
+"""The interval of our rules, whatever that of the guest's Prometheus."""
 _OWN_STACK = ("telemetry_statsd", "telemetry_stack")
-"""Groups of alerts that watch Catwalk's own servers."""
+"""The groups of alerts that watch Catwalk's own servers."""
 _PRINTED_QUERY = re.compile(r'printf "([^"]+)"(?=[^{}]*\| query)')
 _OF_ANY_SENDER = ("StatsdUnmappedEvents", "StatsdConflicts", "StatsdLinesLost")
-"""Nothing in them says who has sent a line."""
+"""Alerts that don't show who sent a line."""
 
 Rule = dict[str, Any]
 Group = dict[str, Any]
@@ -41,37 +41,37 @@ class RuleFile:
 
     @property
     def rules(self) -> Iterator[Rule]:
-        """Of all its groups."""
+        """The rules of all its groups."""
         for group in self.groups:
             yield from group["rules"]
 
     @property
     def alerts(self) -> set[str]:
-        """Names of its alerts."""
+        """The names of its alerts."""
         return {rule["alert"] for rule in self.rules if "alert" in rule}
 
 
 def alert_name(ours: str) -> str:
-    """What an alert of our own stack is called in a bundle."""
+    """Returns the name in a bundle of an alert of our own stack."""
     return _RENAMED.get(ours, ours)
 
 
 def committed(windows: DriftWindows = USUAL) -> list[RuleFile]:
-    """The rules of our own stack, with these windows of drift."""
+    """Returns the rules of our own stack, with these windows of drift."""
     return [RuleFile(path.name, yaml.safe_load(windows.rules(path))["groups"]) for path in drift_windows.files()]
 
 
 def scope(options: Options, files: list[RuleFile]) -> Scope:
-    """Which series are ours in that Prometheus."""
+    """Returns which series are ours in that Prometheus."""
     records = {rule["record"] for file in files for rule in file.rules if "record" in rule}
     return Scope(options.labels, options.scraped, records)
 
 
 def rendered(options: Options) -> list[RuleFile]:
-    """All files, of which no rule is left that asks only the guest's own servers.
+    """Returns all files, without rules that are only about the guest's own servers.
 
     Raises:
-        ConfigError: a threshold is set that there is none of.
+        ConfigError: a threshold is set that does not exist.
     """
     files = committed(options.windows)
     ours = scope(options, files)
@@ -80,7 +80,7 @@ def rendered(options: Options) -> list[RuleFile]:
 
 
 def dump(file: RuleFile, head: str) -> str:
-    """As Prometheus reads it, with a comment above."""
+    """Returns the file for Prometheus, with a comment at the top."""
     return f"{head}\n{blocks.dump({'groups': file.groups})}"
 
 
@@ -97,7 +97,7 @@ def _is_wanted(rule: Rule, group: str, options: Options) -> bool:
     if not name:
         return True
     if name == "Watchdog":
-        return bool(options.courier_url)  # which calls out when it hears of none
+        return bool(options.courier_url)  # which makes a callout when the Watchdog stops
     return (options.own_stack or group not in _OWN_STACK) and not (options.shared_statsd and name in _OF_ANY_SENDER)
 
 
@@ -123,7 +123,7 @@ def _rule(rule: Rule, options: Options, ours: Scope, thresholds: Mapping[str, fl
 
 
 def _text(text: str, links: Mapping[str, str], options: Options, ours: Scope) -> str:
-    """A label or an annotation: its links, the dashboards they lead to, the jobs it names and the queries it asks."""
+    """Returns a label or an annotation with its links, dashboards, job names and queries adapted."""
     for name, url in links.items():
         text = re.sub(rf"\{{\{{ \$externalLabels\.{name} \}}\}}", url, text)
     text = re.sub(r"/d/(catwalk-\w+)", rf"/d/\1{options.suffix}", text)
@@ -133,24 +133,24 @@ def _text(text: str, links: Mapping[str, str], options: Options, ours: Scope) ->
 
 
 def _query(text: str, ours: Scope) -> str:
-    """A query of a template, in one line; a quoted argument of printf may stand where a label's value does."""
+    """Returns a query of a template, in one line; a quoted argument of printf may replace a label's value."""
     printed = rewritten(text.replace("%[1]q", '"%[1]q"'), ours) or "vector(0)"
     return " ".join(printed.split()).replace('"%[1]q"', "%[1]q")
 
 
 def _chosen(values: Mapping[str, float], files: list[RuleFile]) -> dict[str, float]:
-    """Name of a record → the value that is to be there."""
+    """Returns the values to set, by name of the record."""
     records = [
         rule["record"] for file in files for rule in file.rules if rule.get("record", "").startswith("threshold:")
     ]
     known = {_short(record, records): record for record in records}
     for name in values:
         if name not in known:
-            raise ConfigError(f"--threshold {name} is none of the thresholds, which are {', '.join(sorted(known))}")
+            raise ConfigError(f"--threshold {name} is not one of the thresholds, which are {', '.join(sorted(known))}")
     return {known[name]: value for name, value in values.items()}
 
 
 def _short(record: str, records: list[str]) -> str:
-    """``runs_blocked``; with what is behind it where several are called so."""
+    """Returns a short name such as ``runs_blocked``, with its operation if several have the same name."""
     _, name, operation = record.split(":")
     return name if sum(other.split(":")[1] == name for other in records) == 1 else f"{name}:{operation}"

@@ -1,1 +1,1 @@
-"""The decision to ship or hold: a candidate against the champion and the anchor, by paired tests."""
+"""The decision to ship or hold: compares a challenger with the champion and the anchor, by paired tests."""

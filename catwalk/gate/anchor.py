@@ -1,9 +1,9 @@
-"""The anchor where test examples roll: compared on its own, until what it was measured on is no longer what comes in.
+"""The anchor if test examples roll on: compared on its own examples, until these no longer represent current data.
 
-Models that are each a little worse than the one before would pass one after the other. So the best model ever promoted
-stays a baseline, on the examples of its own test, of which the challenger has learnt none. Where the world has changed,
-those examples say nothing of it any more: the anchor is stale, and its settings, trained on today's data, take its
-place.
+Models that are each a little worse than the previous one would pass one after another. So the best model ever promoted
+stays a baseline, on the examples of its own test, from which the challenger has not learnt. If the data has changed,
+those examples no longer represent it: the anchor is stale, and a model with its settings, trained on current data,
+replaces it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from catwalk.ledger.records.decision import CheckRecord, Verdict
 from catwalk.ledger.records.run import RunRecord
 
 SHORTEST_STAND = timedelta(days=30)
-"""An anchor that were replaced each night would hold nobody."""
+"""An anchor that was replaced each night would never hold a run."""
 _OF_THE_DAY = ("as_of", "seed")
 _NOT_FULFILLED = ("precondition", "floor", "calibration")
 
@@ -27,20 +27,20 @@ class Figures:
     """The anchor's accuracy, 0 to 1."""
 
     then: float
-    """On the examples of its own test."""
+    """Its accuracy on the examples of its own test."""
     now: float
-    """On those of the challenger's."""
+    """Its accuracy on the examples of the challenger's test."""
 
 
 def anchor_fresh(figures: Figures, margin: float) -> CheckRecord:
-    """Whether the anchor still does as well as when it was measured; failed: it is stale."""
+    """Checks whether the anchor is still as good as in its own test; if the check fails, it is stale."""
     stale = figures.now < figures.then - margin
     verdict: Verdict = "failed" if stale else "passed"
     sentence = (
         f"The anchor has {figures.then:.2%} on its own test examples and {figures.now:.2%} on today's, "
-        + (f"more than the margin of {margin:.2%} less" if stale else f"within the margin of {margin:.2%}")
+        + (f"which is less by more than the margin of {margin:.2%}" if stale else f"within the margin of {margin:.2%}")
         + (
-            ": it is stale, so until its settings, trained anew, replace it, only what is better ships."
+            ": it is stale, so until a newly trained model with its settings replaces it, only better models ship."
             if stale
             else "."
         )
@@ -49,20 +49,20 @@ def anchor_fresh(figures: Figures, margin: float) -> CheckRecord:
 
 
 def is_stale(checks: list[CheckRecord]) -> bool:
-    """Whether the gate has found the anchor to be so."""
+    """Returns whether the gate has found the anchor to be stale."""
     return any(check.check == "anchor_fresh" and check.verdict == "failed" for check in checks)
 
 
 def may_replace(run: RunRecord, data: DatasetRecord, anchor: RunRecord, its_data: DatasetRecord, reason: str) -> bool:
-    """Whether a run takes the place of a stale anchor: it has the same settings, stands up by itself, and its data is
-    a month later.
+    """Returns whether a run replaces a stale anchor: it has the same settings, passes its own checks, and its data is a
+    month newer.
 
     Args:
-        run: the challenger.
-        data: what it learnt from.
-        anchor: the stale one.
-        its_data: what that learnt from.
-        reason: of the challenger's decision.
+        run: The challenger.
+        data: Its dataset.
+        anchor: The stale anchor.
+        its_data: The anchor's dataset.
+        reason: The reason of the challenger's decision.
     """
     same = recipe(run.config) == recipe(anchor.config)
     old = _time(run, data) - _time(anchor, its_data) >= SHORTEST_STAND
@@ -70,7 +70,7 @@ def may_replace(run: RunRecord, data: DatasetRecord, anchor: RunRecord, its_data
 
 
 def recipe(config: dict[str, Any]) -> dict[str, Any]:
-    """What of a configuration makes one night's model like another's: neither the day nor the seed, nor the gate."""
+    """Returns the settings that nightly models have in common: without the day, the seed and the gate."""
     return {
         section: {name: value for name, value in settings.items() if name not in _OF_THE_DAY}
         for section, settings in config.items()

@@ -1,6 +1,6 @@
-"""Whom a challenger has to beat: champion and anchor, each on the same examples as the challenger.
+"""The baselines of a challenger: champion and anchor, each on the same examples as the challenger.
 
-Where test examples roll on, the champion is asked about the challenger's, and the challenger about the anchor's.
+If test examples roll on, the champion predicts the challenger's, and the challenger the anchor's.
 """
 
 from __future__ import annotations
@@ -31,33 +31,34 @@ from catwalk.trainable import config_of, of_model, of_run
 
 
 class UnpairedError(ArtifactError):
-    """A model can't be asked about examples that it was not tested on."""
+    """A model can't predict examples that it was not tested on."""
 
 
 _UNUSABLE = (ArtifactError, DamagedError, NotFoundError)
-"""What is wrong with one run's files, while the store works."""
+"""Errors of one run's files, while the store works."""
 
 _WHY = "why not asked"
-"""Key of a file's metadata."""
+"""The key in a file's metadata."""
 _REMEDY = "`catwalk promote RUN` or `catwalk rollback` puts another model into service"
 
 
 def standing(run: Run) -> tuple[Current | None, str]:
-    """The champion that a run has to beat, and why it can't be known, as a sentence; empty: nothing is wrong."""
+    """Returns the champion that a run is compared with, and a sentence if it can't be read."""
     try:
         return Champions(run.store).get(run.record.model), ""
     except DamagedError as error:
-        return None, f"The champion is not known: {error}."
+        return None, f"The champion can't be read: {error}."
 
 
 def ruling(run: Run, evaluation: EvaluationRecord, champion: ChampionRecord | None, problem: str = "") -> Ruling:
-    """What the gate says of a tested run against the champion; without one that can be used, it holds.
+    """Returns the gate's decision about a tested run, compared with the champion; it holds if the champion can't be
+    used.
 
     Args:
-        run: the challenger.
-        evaluation: its score on the test split.
-        champion: in service; None: there is none.
-        problem: why the champion can't be known, as a sentence; empty: nothing is wrong.
+        run: The challenger.
+        evaluation: Its score on the test split.
+        champion: The champion in service; None if there is none.
+        problem: Why the champion can't be read, as a sentence; empty if nothing is wrong.
 
     Raises:
         ArtifactError: the run's own predictions are missing or damaged.
@@ -71,7 +72,7 @@ def ruling(run: Run, evaluation: EvaluationRecord, champion: ChampionRecord | No
         except UnpairedError as error:
             baselines.append(Baseline(role, run_id, None, f"{error}; {_REMEDY}"))
         except _UNUSABLE as error:
-            problem = f"The {role} can't be compared with: {error}; {_REMEDY}."
+            problem = f"A comparison with the {role} is not possible: {error}; {_REMEDY}."
             continue
         if role == "champion":
             examples = compare_examples(run, other)
@@ -89,10 +90,10 @@ def ruling(run: Run, evaluation: EvaluationRecord, champion: ChampionRecord | No
 
 
 def incumbents(run: Run, champion: ChampionRecord | None) -> dict[Role, str]:
-    """Run ids of champion and anchor as they were before this run; the anchor only where it is another model.
+    """Returns the run ids of champion and anchor before this run; the anchor only if it is a different model.
 
-    A decision that was interrupted after the promotion finds its own run in service, or as the anchor: then what it
-    replaced counts.
+    A decision that was interrupted after the promotion finds its own run in service, or as the anchor; then the
+    replaced one counts.
     """
     if champion is None:
         return {}
@@ -105,7 +106,7 @@ def incumbents(run: Run, champion: ChampionRecord | None) -> dict[Role, str]:
 
 
 def score_incumbents(run: Run) -> None:
-    """Scores champion and anchor while all that takes is loaded anyway; what can't be scored is for `decide` to say."""
+    """Scores champion and anchor while everything needed is loaded; `decide` reports what can't be scored."""
     current, _ = standing(run)
     for role, run_id in incumbents(run, current[0] if current else None).items():
         with suppress(*_UNUSABLE):
@@ -120,7 +121,7 @@ def _baseline(run: Run, role: Role, other: Run) -> Baseline:
 
 
 def has_other_test(run: Run, other: Run) -> bool:
-    """Whether another run was tested on other examples than this one.
+    """Returns whether another run was tested on different examples from this one's.
 
     Raises:
         ArtifactError: one of them has no dataset.
@@ -129,11 +130,13 @@ def has_other_test(run: Run, other: Run) -> bool:
 
 
 def on_own_test(run: Run, anchor: Run) -> Baseline:
-    """An anchor on the examples of its own test, less those that the run has learnt from; both were asked about them.
+    """Returns an anchor with the examples of its own test, except for those that the run has learnt from; both models
+    predict them.
 
     Raises:
-        UnpairedError: the run can't be asked about them.
-        ArtifactError: the anchor's answers or examples, or the run's, are missing or damaged, or of other classes.
+        UnpairedError: the run's model can't predict them.
+        ArtifactError: the anchor's answers or examples, or the run's, are missing or damaged, or have different
+            classes.
     """
     _check_classes(run, anchor)
     labels, said = _own_predictions(anchor)
@@ -144,7 +147,8 @@ def on_own_test(run: Run, anchor: Run) -> Baseline:
 
 
 def _unlearnt(run: Run, anchor: Run) -> NDArray[np.bool_]:
-    """Which of an anchor's test examples a run has not learnt from, (n,): of a feed, all but pictures that come twice.
+    """Returns which of an anchor's test examples a run has not learnt from, (n,): in a feed, all except duplicate
+    pictures.
 
     Raises:
         UnpairedError: there are none.
@@ -158,7 +162,7 @@ def _unlearnt(run: Run, anchor: Run) -> NDArray[np.bool_]:
 
 
 def _figures(run: Run, anchor: Run, labels: Integers, said: Integers) -> Figures | None:
-    """The anchor's accuracy in its own test and on the run's examples; None: it can't be asked about those."""
+    """Returns the anchor's accuracy in its own test and on the run's examples; None if it can't predict those."""
     try:
         now = predicted_by(run, anchor).classes
     except _UNUSABLE:
@@ -168,23 +172,23 @@ def _figures(run: Run, anchor: Run, labels: Integers, said: Integers) -> Figures
 
 @dataclass(frozen=True)
 class Predicted:
-    """What another run's model says of a run's test examples."""
+    """The predictions of another run's model for a run's test examples."""
 
     classes: Integers
-    """Class index of each example, shape (n,)."""
+    """The class index of each example, shape (n,)."""
     why_not_asked: str = ""
-    """Why this is what it said in its own test, of the same examples; empty: it was asked."""
+    """Why these are the predictions of its own test, on the same examples; empty if it was asked again."""
 
 
 def predicted_by(run: Run, other: Run) -> Predicted:
-    """What another run's model says of each of this run's test examples.
+    """Returns the predictions of another run's model for this run's test examples.
 
-    Computed once and kept as ``opponents/<run_id>.safetensors``, the key in ledgers of old too; what is damaged there
-    is computed again.
+    They are computed once and stored as ``opponents/<run_id>.safetensors``, which is also the key in old ledgers; a
+    damaged file is computed again.
 
     Raises:
-        UnpairedError: the other model can neither be asked nor has said anything of these examples.
-        ArtifactError: it is missing or damaged, or tells other classes apart.
+        UnpairedError: the other model can't predict these examples, and has no stored predictions for them.
+        ArtifactError: it is missing or damaged, or has different classes.
         DamagedError: a record of the other run is damaged.
     """
     _check_classes(run, other)
@@ -194,11 +198,11 @@ def predicted_by(run: Run, other: Run) -> Predicted:
 def _check_classes(run: Run, other: Run) -> None:
     ours, theirs = run.record.classes, other.record.classes
     if ours and theirs and ours != theirs:
-        raise ArtifactError(f"run {other.run_id} tells other classes apart than run {run.run_id}")
+        raise ArtifactError(f"the classes of run {other.run_id} differ from those of run {run.run_id}")
 
 
 def _kept(run: Run, name: str, ask: Callable[[], bytes]) -> Predicted:
-    """What a file of the run has kept, else what `ask` finds, which is kept."""
+    """Returns the predictions stored in a file of the run, or otherwise the result of `ask`, which is stored."""
     key = run.key(name)
     kept = run.store.find(key)
     if kept:
@@ -209,25 +213,27 @@ def _kept(run: Run, name: str, ask: Callable[[], bytes]) -> Predicted:
 
 
 def _asked(run: Run, other: Run) -> bytes:
-    """What the other run's model makes of this run's test examples, in logits, asked by its own Trainable; where that
-    can't be done here and now, what it has said before, and why."""
+    """Returns the logits of the other run's model for this run's test examples, predicted through its own Trainable. If
+    that is not possible here, returns its earlier answers, and why.
+    """
     model, arrays = verified_model(other), load(split_body(run.store, dataset_of(run), "test"))
-    named = run.record if run.record.trainable else other.record  # a run of version 0.1 names none
+    named = run.record if run.record.trainable else other.record  # a run of version 0.1 has none
     try:
         theirs = of_model(other.record, of_run(named))
         predict = theirs.predictor(config_of(theirs, other.record), model)
         return save({"logits": theirs.problem.checked(predict(arrays), len(arrays["labels"]))})
     except (CatwalkError, ImportError) as error:
         why = str(error)
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:  # by settings of before
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:  # caused by old settings
         why = f"{type(error).__name__}: {error}"
     return save({"logits": _said_before(run, other, why)}, {_WHY: " ".join(why.split())})
 
 
 def _predicted(key: str, body: bytes) -> Predicted:
-    """
+    """Reads a file of predictions.
+
     Raises:
-        ArtifactError: this is no such file.
+        ArtifactError: it is not such a file.
     """
     classes = _classes(_arrays(key, body))
     header = json.loads(body[8 : 8 + int.from_bytes(body[:8], "little")])
@@ -235,23 +241,25 @@ def _predicted(key: str, body: bytes) -> Predicted:
 
 
 def _said_before(run: Run, other: Run, why: str) -> NDArray[np.float32]:
-    """The logits that the other run's model gave in its own test, if that was of the same examples.
+    """Returns the logits of the other run's model in its own test, if that had the same examples.
 
     Raises:
-        UnpairedError: it was not.
+        UnpairedError: it had not.
         ArtifactError: they are missing or damaged.
     """
     if has_other_test(run, other):
-        raise UnpairedError(f"the model of run {other.run_id} can't be asked, and was tested on other examples: {why}")
+        raise UnpairedError(
+            f"the model of run {other.run_id} can't be asked, and was tested on different examples: {why}"
+        )
     key = other.key("predictions.safetensors")
     stored = other.store.find(key)
     if stored is None:
-        raise ArtifactError(f"its model can't be asked, and what it said in its own test is gone: {why}")
+        raise ArtifactError(f"its model can't be asked, and its answers from its own test are missing: {why}")
     return _arrays(key, stored.body)["logits"]
 
 
 def _own_predictions(run: Run) -> tuple[Integers, Integers]:
-    """Labels and predicted classes, shape (n,) each."""
+    """Returns labels and predicted classes, shape (n,) each."""
     key = run.key("predictions.safetensors")
     stored = run.store.find(key)
     if stored is None:
@@ -261,7 +269,7 @@ def _own_predictions(run: Run) -> tuple[Integers, Integers]:
 
 
 def _arrays(key: str, body: bytes, *also: str) -> dict[str, NDArray[np.float32]]:
-    """``logits``, shape (n, classes), and what else is asked for.
+    """Returns ``logits``, shape (n, classes), and any others requested.
 
     Raises:
         ArtifactError: they are not in the file.
@@ -278,8 +286,9 @@ def _classes(arrays: dict[str, NDArray[np.float32]]) -> Integers:
 
 
 def compare_examples(run: Run, champion: Run) -> Examples:
-    """What a run was trained on, beside what the champion was: later data of the same feed that has all of the
-    champion's is newer. Not newer where that can't be known."""
+    """Compares the training examples of a run and of the champion: later data of the same feed that contains all of the
+    champion's is newer. If that is unknown, it is not newer.
+    """
     try:
         ours, theirs = (dataset_of(one) for one in (run, champion))
         dated = Examples.dated(ours, theirs)
@@ -288,14 +297,15 @@ def compare_examples(run: Run, champion: Run) -> Examples:
         if ours.files == theirs.files:
             return Examples.of(set(), set())
         found = Examples.of(training_examples(run.store, ours), training_examples(run.store, theirs))
-        times = f" It is as of {ours.as_of}, and the champion's as of {theirs.as_of}." if dated else ""
+        times = f" It is as of {ours.as_of}, and the champion's is as of {theirs.as_of}." if dated else ""
         return replace(found, sentence=found.sentence + times)
     except _UNUSABLE as error:
-        return Examples(False, f"Whether its data is newer is not known, so it counts as not newer: {error}.")
+        return Examples(False, f"It is unknown whether its data is newer, so it counts as not newer: {error}.")
 
 
 def dataset_of(run: Run) -> DatasetRecord:
-    """
+    """Returns the dataset record of a run.
+
     Raises:
         ArtifactError: there is none.
     """

@@ -20,25 +20,27 @@ class GateConfig(Section):
     calibration_cap: float = number(0.05, 0.0, 1.0)
     """Highest expected calibration error that may ship, as a ratio."""
     significance: float = number(0.01, 0.0, 0.5, above=True)
-    """Level of McNemar's exact test, above which two models count as equally good; small, for one test set decides
-    night after night."""
+    """Significance level of McNemar's exact test, above which two models count as equally good; small, because one test
+    set decides night after night.
+    """
     margin: float = number(0.005, 0.0, 1.0)
-    """By how much accuracy a challenger may be worse than champion and anchor, as a ratio, and still replace them for
-    its newer data."""
+    """By how much a challenger's accuracy may be below that of champion and anchor, as a ratio, and still replace them
+    because its data is newer.
+    """
     class_significance: float = number(0.05, 0.0, 0.5, above=True)
-    """Level, corrected for all classes together, at which a class counts as worse."""
+    """Significance level, corrected for all classes together, at which a class counts as worse."""
     model_bytes_cap: int | None = number(None, 1, 10**12)
-    """Largest size of the weights that may ship, in bytes; empty: any."""
+    """Largest size of the weights that may ship, in bytes; empty for any."""
     inference_seconds_cap: float | None = number(None, 0.0, 3_600.0, above=True)
-    """Longest time to score 1,000 examples that may ship, in seconds; empty: any."""
+    """Longest time to score 1,000 examples that may ship, in seconds; empty for any."""
     serve_check: Literal["on", "off"] = setting("on")
-    """Whether a model that would ship is asked in a server process of its own first."""
+    """Whether a model that would ship is first tested in a separate server process."""
     serve_p99_seconds_cap: float | None = number(None, 0.0, 3_600.0, above=True)
-    """There, the longest time that one request in a hundred may take, in seconds; empty: any."""
+    """Highest 99th percentile of request durations in that server, in seconds; empty for any."""
     serve_start_seconds_cap: float | None = number(None, 0.0, 3_600.0, above=True)
-    """Longest time until such a server is ready, in seconds; empty: five minutes."""
+    """Longest time until that server is ready, in seconds; empty for five minutes."""
     serve_memory_bytes_cap: int | None = number(None, 1, 10**15)
-    """Most memory that it may use, in bytes; empty: any."""
+    """Most memory that it may use, in bytes; empty for any."""
 
 
 LIMITS = (
@@ -47,7 +49,7 @@ LIMITS = (
     "dataset_statistic_change_ratio", "schedule_grace_seconds", "duration_ratio", "duration_excess_seconds",
     "service_error_ratio", "service_duration_seconds", "service_headline_ratio", "service_labels_age_seconds",
 )  # fmt: skip
-"""Limits of alerts that a model may have of its own, by their names in ``prometheus/rules/thresholds.yml``."""
+"""Limits of alerts that a model may override, by their names in ``prometheus/rules/thresholds.yml``."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +57,14 @@ class Thresholds:
     """When a challenger of any kind of problem may ship."""
 
     floors: Mapping[str, float] = field(default_factory=dict)
-    """Metric → the worst value that may ship: the lowest where the goal is to maximize it, else the highest."""
+    """The worst value of each metric that may ship: the lowest if the goal is to maximize it, otherwise the highest."""
     margin: float | None = None
-    """By how much the headline metric may be worse and still ship for newer data, in its unit; None: the problem's
-    own."""
+    """By how much the headline metric may be worse and still ship because of newer data, in its unit; None for the
+    problem's default.
+    """
     significance: float = 0.01
-    """Level of the paired test."""
+    """The significance level of the paired test."""
     slice_significance: float = 0.05
-    """Level, corrected for all slices together, at which a slice counts as worse."""
+    """The significance level, corrected for all slices together, at which a slice counts as worse."""
     limits: Mapping[str, float] = field(default_factory=dict)
-    """Name of :data:`LIMITS` → the model's own; of no account here."""
+    """The model's own values of :data:`LIMITS`; not used here."""

@@ -1,7 +1,7 @@
 """The ship decision, a pure function: floors, and paired tests over the losses of two models on the same examples.
 
-:func:`rule` serves the runs of a Trainable, :mod:`catwalk.gate.judgement` any kind of problem; both put the same checks
-together.
+:func:`rule` serves the runs of a Trainable, :mod:`catwalk.gate.judgement` any kind of problem; both combine the same
+checks.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ _BLOCKING = {
     "slice_regression": "class",
     "serves": "serves",
 }
-"""Check → the reason to hold when it fails; what ends in ``_floor`` is a floor."""
-_THERE = "Every artifact is there, with the right hash, and all models saw the same test examples"
+"""The reason for a hold if each check fails; a check that ends in ``_floor`` is a floor."""
+_THERE = "Every artifact exists and has the right hash, and all models were tested on the same examples"
 _GRAVEST = ("floor", "calibration", "worse", "class", "serves")
 _BETTER: dict[str, Verdict] = {
     "better": "passed", "worse": "failed", "indistinguishable": "inconclusive", "inconclusive": "inconclusive",
@@ -49,44 +49,46 @@ _REASONS = {
     "newer_data": "as good as the champion within the margin, and trained on newer data",
     "precondition": "the comparison could not be made",
     "floor": "a floor is not reached",
-    "calibration": "its probabilities are not to be trusted",
-    "worse": "worse than what was shipped before",
+    "calibration": "its probabilities can't be trusted",
+    "worse": "worse than an earlier version",
     "class": "a class or slice got worse",
     "serves": "it does not serve as it was tested",
-    "inconclusive": "neither better nor surely within the margin",
-    "no_better": "no better than the champion, which harms nobody",
-    "anchor_stale": "as good as the champion on newer data, but the anchor that would vouch for it is stale",
+    "inconclusive": "neither better nor certainly within the margin",
+    "no_better": "no better than the champion, which does no harm",
+    "anchor_stale": "as good as the champion on newer data, but the anchor, which must confirm it, is stale",
 }
 
 
 @dataclass(frozen=True, eq=False)
 class OwnTest:
-    """A baseline's own test examples, of which the challenger has learnt none; shape (n,) each."""
+    """A baseline's own test examples, none of which the challenger has learnt from; shape (n,) each."""
 
     labels: Integers
     challenger: Integers
-    """What the challenger says of them."""
+    """The challenger's predictions for them."""
     figures: Figures | None
-    """How well the baseline does there and on the challenger's; None: that is not known."""
+    """The baseline's accuracy on them and on the challenger's; None if unknown."""
 
 
 @dataclass(frozen=True, eq=False)
 class Baseline:
-    """A model in service or once in service, and what it says of test examples."""
+    """A model that is or was in service, and its predictions for test examples."""
 
     role: Role
     run_id: str
     predicted: Integers | None
-    """Class index of each test example, shape (n,); None: nobody can ask it."""
+    """The class index of each test example, shape (n,); None if it can't be asked."""
     why_not_asked: str = ""
-    """Why it can't be asked, and so has said nothing, or this in its own test of the same examples; empty: it was."""
+    """Why it can't be asked, so that it has no predictions, or those of its own test on the same examples; empty if it
+    was asked.
+    """
     own: OwnTest | None = None
-    """The examples that it has said this of; None: the challenger's."""
+    """The examples of these predictions; None for the challenger's."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Case:
-    """What does not change from one baseline to the next."""
+    """What is the same for all baselines."""
 
     names: Sequence[str]
     labels: Integers
@@ -97,29 +99,31 @@ class _Case:
 
 @dataclass(frozen=True)
 class Examples:
-    """The challenger's training examples beside the champion's."""
+    """The challenger's training examples, compared with the champion's."""
 
     newer: bool
-    """All of the champion's are among them, and others; where both say of when they are, as of later."""
+    """Whether they contain all of the champion's, and others; if both have a date, whether they are as of later."""
     sentence: str
 
     @classmethod
     def of(cls, challenger: Set[bytes], champion: Set[bytes]) -> Examples:
-        """Compares two sets that name each example."""
+        """Compares two sets of example identifiers."""
         new, lost = len(challenger - champion), len(champion - challenger)
         if new and not lost:
             return cls(True, f"Newer data: it learnt from all examples of the champion, and from {new:,} more.")
         if lost:
-            return cls(False, f"No newer data: of the champion's {len(champion):,} examples it lacks {lost:,}.")
+            return cls(False, f"No newer data: it lacks {lost:,} of the champion's {len(champion):,} examples.")
         return cls(False, "No newer data: it learnt from the same examples as the champion.")
 
     @classmethod
     def dated(cls, challenger: DatasetRecord, champion: DatasetRecord) -> Examples | None:
-        """Compares by what two datasets say of when and whence they are; None: one of them does not say when."""
+        """Compares two datasets by date and source; None if one of them has no date."""
         if not challenger.as_of or not champion.as_of:
             return None
         if challenger.source and champion.source and challenger.source != champion.source:
-            return cls(False, f"No newer data: it is of {challenger.source}, and the champion's of {champion.source}.")
+            return cls(
+                False, f"No newer data: it is from {challenger.source}, and the champion's from {champion.source}."
+            )
         later = moment(challenger.as_of) > moment(champion.as_of)
         word = "Newer" if later else "No newer"
         return cls(later, f"{word} data: as of {challenger.as_of}, and the champion's is as of {champion.as_of}.")
@@ -127,7 +131,7 @@ class Examples:
 
 @dataclass(frozen=True)
 class Ruling:
-    """What the gate says."""
+    """The gate's decision."""
 
     decision: Decision
     reason: str
@@ -148,14 +152,14 @@ def rule(
     """Ships or holds.
 
     Args:
-        evaluation: the challenger's score on the test split.
-        labels: the true classes, shape (n,).
-        challenger: the challenger's predictions, shape (n,).
-        baselines: champion and anchor, as far as there are any.
-        examples: what the challenger was trained on, beside the champion's; of no account without a champion.
-        model_bytes: size of the challenger's weights.
-        problem: why a baseline could not be scored; empty: nothing is wrong.
-        config: thresholds.
+        evaluation: The challenger's score on the test split.
+        labels: The true classes, shape (n,).
+        challenger: The challenger's predictions, shape (n,).
+        baselines: Champion and anchor, if there are any.
+        examples: The challenger's training examples, compared with the champion's; not used without a champion.
+        model_bytes: The size of the challenger's weights.
+        problem: Why a baseline could not be scored; empty if nothing is wrong.
+        config: The thresholds.
     """
     names = class_names(evaluation.classes, len(evaluation.class_accuracy))
     case = _Case(names, labels, challenger, examples, config)
@@ -177,7 +181,7 @@ def _against_champion(case: _Case, baseline: Baseline) -> list[CheckRecord]:
 
 
 def _against_anchor(case: _Case, baseline: Baseline) -> list[CheckRecord]:
-    """On its own examples, if it has other ones; where it is stale, they tell nothing."""
+    """Compares with the anchor on its own examples, if these are different; if it is stale, they mean nothing."""
     own = baseline.own
     fresh = [anchor_fresh(own.figures, case.config.margin)] if own and own.figures else []
     if is_stale(fresh):
@@ -190,17 +194,17 @@ def _against_anchor(case: _Case, baseline: Baseline) -> list[CheckRecord]:
 
 
 def _unpaired(baseline: Baseline, *checks: str) -> list[CheckRecord]:
-    said = f"The {baseline.role} can't be compared with on the same examples: {baseline.why_not_asked}."
+    said = f"A comparison with the {baseline.role} on the same examples is not possible: {baseline.why_not_asked}."
     return [inconclusive(check, said) for check in checks]
 
 
 def inconclusive(check: str, sentence: str) -> CheckRecord:
-    """A check that can't be made; never by figures of other examples."""
+    """Returns a check that can't be made; results on different examples never replace it."""
     return CheckRecord(check, "inconclusive", None, None, None, None, sentence)
 
 
 def ruled(checks: list[CheckRecord]) -> Ruling:
-    """The decision that checks come to."""
+    """Returns the decision that follows from checks."""
     decision, reason = ship_or_hold({check.check: check.verdict for check in checks})
     return Ruling(decision, reason, _sentence(decision, reason, checks), checks)
 
@@ -210,12 +214,12 @@ def _loss(labels: Integers, predicted: Integers) -> NDArray[Any]:
 
 
 def paired_test(against: Paired, config: GateConfig) -> PairedTest:
-    """The test of a Trainable's run, with the thresholds of its configuration."""
+    """Returns the test of a Trainable's run, with the thresholds of its configuration."""
     return PairedTest(_PROBLEM.metrics[0], against, config.margin, config.significance)
 
 
 def floor_checks(evaluation: EvaluationRecord, model_bytes: int, config: GateConfig) -> list[CheckRecord]:
-    """What a model must reach whatever the champion does; optional caps only where they are set."""
+    """Returns the checks that don't depend on the champion; optional caps only if they are set."""
     recall = [value if is_finite(value) else -math.inf for value in evaluation.class_accuracy]  # NaN has no order
     worst = min(range(len(recall)), key=recall.__getitem__)
     name = class_names(evaluation.classes, len(recall))[worst]
@@ -236,7 +240,7 @@ def floor_checks(evaluation: EvaluationRecord, model_bytes: int, config: GateCon
 
 
 def _or_nan(value: float | None) -> float:
-    """NaN, which reaches no floor and stays within no cap, for what was not measured."""
+    """Returns NaN for a missing value: it reaches no floor and is within no cap."""
     return math.nan if value is None else value
 
 
@@ -253,14 +257,14 @@ def _at_most(check: str, what: str, value: float, cap: float, form: str) -> Chec
 
 
 def precondition(problem: str, fulfilled: str) -> CheckRecord:
-    """Whether nothing is wrong with what is compared, else why, as a sentence."""
+    """Returns the check of whether a comparison is possible, or why not, as a sentence."""
     verdict: Verdict = "failed" if problem else "passed"
     sentence = problem or fulfilled
     return CheckRecord("precondition", verdict, None, None, None, None, sentence)
 
 
 def _precondition(problem: str, baselines: Sequence[Baseline]) -> CheckRecord:
-    """The same, and whose answers are those of before."""
+    """Returns the same check, with the baselines whose stored answers are used."""
     own = ": today's, and the anchor's own" if any(baseline.own for baseline in baselines) else ""
     said = precondition(problem, f"{_THERE}{own}.")
     stored = [
@@ -272,7 +276,7 @@ def _precondition(problem: str, baselines: Sequence[Baseline]) -> CheckRecord:
 
 
 def better(test: PairedTest) -> CheckRecord:
-    """Whether there is a difference to the champion at all."""
+    """Returns the check of whether there is any difference from the champion."""
     verdict = _BETTER[test.verdict]
     word = {"passed": "better than", "failed": "worse than", "inconclusive": "not different enough from"}[verdict]
     sentence = test.too_few or (
@@ -284,13 +288,15 @@ def better(test: PairedTest) -> CheckRecord:
 
 
 def not_inferior(check: str, other: str, test: PairedTest) -> CheckRecord:
-    """Whether the challenger is surely within the margin of another model, which a sentence calls `other`."""
+    """Returns the check of whether the challenger is certainly within the margin of another model, called `other` in
+    the sentence.
+    """
     text = test.statistic.text
     passed = test.low > -test.margin and not test.too_few
     failed = test.high < -test.margin and not test.too_few
     sentence = test.too_few or (
-        f"Against the {other} it is {text(test.estimate)}, at worst {text(test.low)} with 95 % confidence: "
-        f"{'within' if passed else 'not surely within'} the margin of {text(-test.margin)}."
+        f"Compared with the {other} it is {text(test.estimate)}, at worst {text(test.low)} with 95 % confidence: "
+        f"{'within' if passed else 'not certainly within'} the margin of {text(-test.margin)}."
     )
     verdict: Verdict = "passed" if passed else "failed" if failed else "inconclusive"
     low, high = (None, None) if test.too_few else (test.low, test.high)
@@ -298,7 +304,9 @@ def not_inferior(check: str, other: str, test: PairedTest) -> CheckRecord:
 
 
 def _classes(names: Sequence[str], found: Sequence[SliceDifference], config: GateConfig) -> CheckRecord:
-    """The class that got worse most clearly, its p corrected for having looked at all of them (Holm, 1979)."""
+    """Returns the check of the class that got worse most clearly, with p corrected for the number of classes (Holm,
+    1979).
+    """
     clearest = found[0]
     name, against, p = names[int(clearest.value)], clearest.statistic, clearest.p
     worse = p < config.class_significance
@@ -312,13 +320,13 @@ def _classes(names: Sequence[str], found: Sequence[SliceDifference], config: Gat
 
 
 def newer_data(examples: Examples) -> CheckRecord:
-    """Never blocks: it is what lets a model ship that is only as good."""
+    """Returns the check of newer data, which never blocks: it allows an equally good model to ship."""
     verdict: Verdict = "passed" if examples.newer else "skipped"
     return CheckRecord("newer_data", verdict, None, None, None, None, examples.sentence)
 
 
 def ship_or_hold(verdicts: Mapping[str, Verdict]) -> tuple[Decision, str]:
-    """Decision and reason; the gravest reason first."""
+    """Returns decision and reason; the most serious reason takes precedence."""
     if verdicts["precondition"] == "failed":
         return "hold", "precondition"
     failed = {_blocking(check) for check, verdict in verdicts.items() if verdict == "failed"}
@@ -344,7 +352,7 @@ def _blocking(check: str) -> str:
 
 
 def _sentence(decision: Decision, reason: str, checks: list[CheckRecord]) -> str:
-    """The decision in words: what speaks for a ship, or all that speaks against it."""
+    """Returns the decision in words: the reasons for shipping, or all reasons against it."""
     telling = [check for check in checks if check.verdict in ("failed", "inconclusive")]
     if decision == "ship" or not telling:
         telling = [check for check in checks if check.check in ("accuracy_floor", "quality", "better")]

@@ -1,6 +1,7 @@
-"""How many decisions a run's test examples have served in: the more, the more a lead on them owes to chance.
+"""Counts the decisions for which a run's test examples were used: the more there are, the more of a lead is due to
+chance.
 
-They are counted by example, for a split that rolls is another one each night, of nearly the same examples.
+They are counted by example, because a rolling split is a different one each night, with nearly the same examples.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ _DIGITS = 16
 
 
 def count_decision(run: Run, dataset: DatasetRecord) -> int:
-    """Notes that a run's test examples decide about it; returns the decisions that they have served in, this one
-    included, on average and rounded. Trying again counts once, and a pruned run stays counted.
+    """Records that a run's test examples decide about it; returns for how many decisions they were used, including this
+    one, on average and rounded. Retries count once, and pruned runs stay counted.
 
     Raises:
-        ArtifactError: the examples are not in the store as they were recorded.
+        ArtifactError: the examples in the store don't match their record.
         DamagedError: the counts are damaged; the message says what to do.
     """
     examples = {one.hex()[:_DIGITS] for one in row_digests(load(split_body(run.store, dataset, "test")))}
@@ -35,7 +36,7 @@ def _counted(run: Run, dataset: DatasetRecord, examples: set[str]) -> ExposureRe
     try:
         found = run.store.find_record(ExposureRecord, key)
     except DamagedError as error:
-        raise DamagedError(f"{error}; delete it, and counting begins anew") from error
+        raise DamagedError(f"{error}; delete it to restart the count") from error
     known, etag = found or (ExposureRecord(dict.fromkeys(examples, _before(run, dataset))), None)
     if run.run_id in known.runs:
         return known
@@ -46,6 +47,6 @@ def _counted(run: Run, dataset: DatasetRecord, examples: set[str]) -> ExposureRe
 
 
 def _before(run: Run, dataset: DatasetRecord) -> int:
-    """Decisions of this very split that an older version has counted: one object a run."""
+    """Returns how many decisions an older version has counted for the same split: one object per run."""
     keys = (entry.key for entry in run.store.list(f"test_splits/{dataset.files['test']}/decided/"))
     return sum(1 for key in keys if not key.endswith(f"/{run.run_id}"))

@@ -1,6 +1,8 @@
-"""The decision about a model of any kind of problem: a pure function of its outcome and of losses paired with others'.
+"""The decision about a model of any kind of problem: a pure function of its outcome and of its losses paired with those
+of baselines.
 
-What can't be told apart for want of examples is ``inconclusive`` and said so; it is never decided by unpaired figures.
+If there are too few examples to find a difference, a check is ``inconclusive``, and its sentence says so; unpaired
+results never decide.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ from catwalk.problems.slices import regressions
 
 @dataclass(frozen=True, eq=False)
 class PairedBaseline:
-    """A model in service or once in service, paired with the challenger."""
+    """A model that is or was in service, paired with the challenger."""
 
     role: Role
     pairs: Pairs
@@ -42,7 +44,7 @@ class PairedBaseline:
 
 @dataclass(frozen=True, eq=False)
 class _Case:
-    """What does not change from one baseline to the next."""
+    """What is the same for all baselines."""
 
     problem: Problem
     outcome: Outcome
@@ -63,27 +65,27 @@ def judge(
     """Ships or holds.
 
     Args:
-        problem: what the models were asked.
-        outcome: the challenger's.
-        baselines: champion and anchor, as far as there are any.
-        slices: name → value of each of the challenger's examples, (n,), as
-            :func:`catwalk.problems.slices.checked` gives them.
-        examples: what the challenger was trained on, beside the champion's; of no account without a champion.
-        thresholds: None: the defaults.
-        trouble: why a baseline can't be compared with, as a sentence; empty: nothing is wrong.
+        problem: The models' kind of problem.
+        outcome: The challenger's outcome.
+        baselines: Champion and anchor, if there are any.
+        slices: The values of the challenger's examples by slice, (n,) each, as returned by
+            :func:`catwalk.problems.slices.checked`.
+        examples: The challenger's training examples, compared with the champion's; not used without a champion.
+        thresholds: The thresholds; None for the defaults.
+        trouble: Why a comparison with a baseline is not possible, as a sentence; empty if nothing is wrong.
 
     Raises:
-        ConfigError: a floor is of a metric that the problem doesn't have.
+        ConfigError: a floor is for a metric that the problem doesn't have.
     """
     case = _Case(problem, outcome, slices, examples, thresholds or Thresholds())
-    checks = [precondition(trouble, "Every model's answers are there."), _quality(case), *_floors(case)]
+    checks = [precondition(trouble, "The answers of all models exist."), _quality(case), *_floors(case)]
     for baseline in baselines:
         checks += _against(case, baseline)
     return ruled(checks)
 
 
 def _quality(case: _Case) -> CheckRecord:
-    """Never blocks: it is what the model is."""
+    """Returns the check with the model's quality, which never blocks."""
     metric = case.problem.metrics[0]
     value = case.outcome.metrics[metric.name]
     sentence = f"Test {metric.title} {metric.text(value)} over {len(case.outcome.labels):,} examples."
@@ -132,7 +134,9 @@ def _against(case: _Case, baseline: PairedBaseline) -> list[CheckRecord]:
 
 
 def guard(problem: Problem, role: Role, challenger: Floats, baseline: Floats, test: PairedTest) -> list[CheckRecord]:
-    """Non-inferiority of what the mean loss may hide, for a kind that has such: losses (n,) of both, and their test."""
+    """Returns non-inferiority checks for errors that the mean loss may hide, if the kind has such; from the losses (n,)
+    of both models, and their test.
+    """
     found = problem.tail(challenger, baseline, test.margin)
     if found is None:
         return []
@@ -142,13 +146,15 @@ def guard(problem: Problem, role: Role, challenger: Floats, baseline: Floats, te
 
 
 def size(test: PairedTest) -> CheckRecord:
-    """Whether equally good models can be expected to be found within the margin: else luck would ship one of them."""
+    """Returns the check of whether the test set is large enough to find equally good models within the margin;
+    otherwise luck would decide what ships.
+    """
     if test.too_few:
         return inconclusive("test_set_size", test.too_few)
     least = STANDARD_ERRORS * test.statistic.standard_error
     enough = test.examples_needed <= test.statistic.examples
     sentence = (
-        f"A margin of {test.statistic.text(test.margin, sign=False)} takes {test.examples_needed:,} examples, and "
+        f"A margin of {test.statistic.text(test.margin, sign=False)} needs {test.examples_needed:,} examples, and "
         f"there are {test.statistic.examples:,}."
     )
     verdict: Verdict = "passed" if enough else "inconclusive"
@@ -156,18 +162,20 @@ def size(test: PairedTest) -> CheckRecord:
 
 
 def _slices(case: _Case, pairs: Pairs) -> CheckRecord:
-    """The slice that got worse most clearly, its p corrected for having looked at all of them (Holm, 1979)."""
+    """Returns the check of the slice that got worse most clearly, with p corrected for the number of slices (Holm,
+    1979).
+    """
     of_pairs = {name: values[pairs.rows] for name, values in case.slices.items()}
     labels, level = case.outcome.labels[pairs.rows], case.thresholds.slice_significance
     of_pairs |= case.problem.slices(labels)
     found = regressions(case.problem, labels, pairs.challenger, pairs.baseline, of_pairs)
     if not found:
-        sentence = "No slice has examples enough to be compared." if of_pairs else "No slices are named."
+        sentence = "No slice has enough examples for a comparison." if of_pairs else "There are no slices."
         return CheckRecord("slice_regression", "skipped", None, level, None, None, sentence)
     name, p, against = f"{found[0].slice} {found[0].value}", found[0].p, found[0].statistic
-    told = (
+    result = (
         f"{name} got worse by {against.text(-against.difference, sign=False)} (Holm-corrected p = {p:.2g})."
         if p < level
         else f"No slice got worse by more than noise (smallest Holm-corrected p = {p:.2g}, {name})."
     )
-    return CheckRecord("slice_regression", "failed" if p < level else "passed", p, level, None, None, told)
+    return CheckRecord("slice_regression", "failed" if p < level else "passed", p, level, None, None, result)

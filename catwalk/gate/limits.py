@@ -1,4 +1,4 @@
-"""Limits that somebody gives a model: numbers, each with the reason for it if there is one."""
+"""Limits that a user gives a model: numbers, each with an optional reason."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from catwalk.gate.config import LIMITS
 from catwalk.problems.interface import is_number
 
 Threshold = float | tuple[float, str]
-"""A threshold; or with the reason for it."""
+"""A threshold, or a threshold and its reason."""
 
 
 def parted(name: str, threshold: Threshold) -> tuple[float, str]:
-    """A threshold and its reason, which may be empty.
+    """Returns a threshold and its reason, which may be empty.
 
     Raises:
         InputError: it is neither a number nor a number with its reason.
@@ -26,19 +26,20 @@ def parted(name: str, threshold: Threshold) -> tuple[float, str]:
 
 
 def check_not_negative(name: str, value: float) -> None:
-    """
+    """Checks that a threshold is not negative.
+
     Raises:
         InputError: it is below 0.
     """
     if value < 0:
-        raise InputError(f"thresholds[{name!r}]: expected a number from 0; got {value:g}")
+        raise InputError(f"thresholds[{name!r}]: expected a number of at least 0; got {value:g}")
 
 
 def of_alerts(given: Mapping[str, Threshold]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Limits of alerts, and name → reason, both as run.json has them; empty where none is given.
+    """Returns limits of alerts, and their reasons by name, both as in run.json; empty if none is given.
 
     Raises:
-        InputError: one is no limit of an alert, or no number from 0.
+        InputError: one is not a limit of an alert, or not a number of at least 0.
     """
     found = {name: parted(name, threshold) for name, threshold in given.items()}
     for name, (value, _) in found.items():

@@ -1,6 +1,5 @@
-"""Puts models into service: on the gate's word, by hand, or back again. Each time it chooses the anchor anew.
-
-Needs nothing heavy, since the command line promotes, too.
+"""Puts models into service: after the gate's decision, by hand, or by a rollback. Each time it chooses the anchor
+again. It imports nothing heavy, because the command line also promotes.
 """
 
 from __future__ import annotations
@@ -32,12 +31,12 @@ def promote(
     """Puts a run's model into service in place of the champion that the decision was made against.
 
     Args:
-        run: whose model.
-        current: the champion; None: there is none.
-        by: who promotes it.
-        reason: why.
-        rollback: it was in service before, and is put back.
-        anchors: it becomes the anchor, whatever that was.
+        run: The run of the model.
+        current: The champion; None if there is none.
+        by: Who promotes it.
+        reason: Why.
+        rollback: Whether it was in service before, and is restored.
+        anchors: Whether it becomes the anchor, whatever that was.
 
     Raises:
         ArtifactError: the model is missing or is not the one that was tested.
@@ -49,8 +48,8 @@ def promote(
 
 
 def put_into_place(run: Run, current: Current | None, ruling: Ruling) -> None:
-    """What follows from the gate's word: a ship puts the run's model into service, and where the anchor is stale, a run
-    that may becomes the anchor. A decision that was interrupted finds it done.
+    """Applies the gate's decision: a ship puts the run's model into service, and an eligible run replaces a stale
+    anchor. A decision that resumes after an interruption finds it done.
 
     Raises:
         ArtifactError: the model is missing or is not the one that was tested.
@@ -70,7 +69,9 @@ def _may_anchor(run: Run, champion: ChampionRecord, reason: str) -> bool:
 
 
 def _as_read(record: RunRecord) -> RunRecord:
-    """With the settings as this version reads them: what an older one did not know is there, as what does nothing."""
+    """Returns the record with the settings as this version reads them: settings that an older version lacked have
+    neutral values.
+    """
     try:
         return replace(record, config=config_of(of_run(record), record).to_dict())
     except (CatwalkError, ImportError):
@@ -78,7 +79,7 @@ def _as_read(record: RunRecord) -> RunRecord:
 
 
 def promote_by_hand(run: Run, by: str, reason: str) -> ChampionRecord:
-    """Puts a run's model into service, whatever the gate has said.
+    """Puts a run's model into service, whatever the gate has decided.
 
     Raises:
         CatwalkError: it is in service already, or its model can't be verified.
@@ -87,17 +88,17 @@ def promote_by_hand(run: Run, by: str, reason: str) -> ChampionRecord:
     def step() -> ChampionRecord:
         current = Champions(run.store).get(run.record.model)
         if current and current[0].run_id == run.run_id:
-            raise CatwalkError(f"run {run.run_id} is the champion already")
+            raise CatwalkError(f"run {run.run_id} is already the champion")
         return promote(run, current, by, reason)
 
     return swap(_named(run.record.model), step)
 
 
 def rollback(store: Store, model: str, by: str, reason: str) -> ChampionRecord:
-    """Puts back what the champion replaced when it was promoted; again goes one further back.
+    """Restores the model that the champion replaced; a second rollback goes one further back.
 
     Raises:
-        CatwalkError: there is no champion, or nothing before it.
+        CatwalkError: there is no champion, or no earlier one.
     """
 
     def step() -> ChampionRecord:
@@ -106,7 +107,7 @@ def rollback(store: Store, model: str, by: str, reason: str) -> ChampionRecord:
             raise CatwalkError(f"{model} has no champion, so there is nothing to roll back")
         target = _replaced(current[0])
         if not target:
-            raise CatwalkError(f"run {current[0].run_id} is the first champion of {model}: nothing was before it")
+            raise CatwalkError(f"run {current[0].run_id} is the first champion of {model}; there is no earlier one")
         return promote(Run(store, target), current, by, reason, rollback=True)
 
     return swap(_named(model), step)
@@ -117,22 +118,22 @@ def _named(model: str) -> str:
 
 
 def _replaced(champion: ChampionRecord) -> str:
-    """What the champion replaced when it was last promoted other than by a rollback; empty: nothing."""
+    """Returns what the champion replaced at its last promotion that was not a rollback; empty if nothing."""
     promotions = [change for change in champion.history if change.run_id == champion.run_id and not change.rollback]
     return promotions[-1].previous if promotions else champion.previous
 
 
 def _anchor(run: Run, current: Current | None) -> str:
-    """The best model ever promoted that is still there, so that small losses can't add up unseen."""
+    """Returns the best model ever promoted that still exists, so that small losses can't add up unnoticed."""
     before = current[0].anchor if current else ""
     return before if before and _stands(Run(run.store, before), run) else run.run_id
 
 
 def _stands(anchor: Run, run: Run) -> bool:
-    """Whether an anchor stays the one when a run is promoted.
+    """Returns whether an anchor stays the anchor when a run is promoted.
 
-    One that nobody can compare with would make the gate hold every run from now on. An accuracy that is NaN, which is
-    neither more nor less, never wins.
+    An anchor that can't be compared with would make the gate hold every later run. An accuracy of NaN, which compares
+    as neither more nor less, never wins.
     """
     with suppress(DamagedError, ArtifactError):
         best, new = _headlines(anchor, run)
@@ -143,8 +144,9 @@ def _stands(anchor: Run, run: Run) -> bool:
 
 
 def _headlines(anchor: Run, run: Run) -> tuple[float | None, float | None]:
-    """What the gate decides by, of both: each in its own test, or where those are of different examples, both in the
-    anchor's, if the run can be asked about it."""
+    """Returns the headline of both: each in its own test, or, if those have different examples, both in the anchor's
+    test, if the run's model can predict it.
+    """
     tests = [dataset.files.get("test") if dataset else None for dataset in (anchor.dataset(), run.dataset())]
     if tests[0] != tests[1] and all(tests):
         import numpy as np
@@ -162,7 +164,9 @@ def _headlines(anchor: Run, run: Run) -> tuple[float | None, float | None]:
 
 
 def _headline(run: Run) -> float | None:
-    """What the gate decides by, such that more is better; accuracy where the run does not say what it was asked."""
+    """Returns the headline, with a sign such that more is better; accuracy if the run does not record its kind of
+    problem.
+    """
     evaluation = run.evaluation()
     if evaluation is None or not run.record.problem:
         return evaluation.accuracy if evaluation else None

@@ -1,10 +1,10 @@
 """Quiet hours: when warnings wait and critical alerts still wake, by `quiet_hours.yml` in the folder of receivers.
 
     times: 22:00-07:00              # or a list; a time may span midnight
-    weekdays: [saturday, sunday]    # the whole of these days
-    location: Europe/Berlin         # whose clock; UTC where it is not given
+    weekdays: [saturday, sunday]    # these whole days
+    location: Europe/Berlin         # the time zone; UTC by default
 
-It holds for everybody. Alertmanager tells of a warning when the quiet hours are over, if it fires still.
+They apply to everyone. Alertmanager sends a warning after the quiet hours, if it is still firing.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from catwalk.notifications.receiver_values import shown
 from catwalk.notifications.text_files import text_of
 
 NAME = "quiet_hours"
-"""Of the file, and of Alertmanager's time interval."""
+"""The name of the file, and of Alertmanager's time interval."""
 FILE = f"{NAME}.yml"
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)|([01]\d|2[0-3]):([0-5]\d)-24:00")
 
 
 def read(folder: Path) -> list[dict[str, Any]]:
-    """Alertmanager's time intervals; none where there is no file.
+    """Returns Alertmanager's time intervals; none if there is no file.
 
     Raises:
         ConfigError: the file can't be understood; the message names it.
@@ -62,10 +62,10 @@ def _list(value: Any) -> list[Any]:
 
 
 def _times(text: Any) -> list[dict[str, str]]:
-    """Alertmanager's own times end at midnight at the latest."""
+    """Returns Alertmanager's times, which end at midnight at the latest."""
     start, _, end = text.partition("-") if isinstance(text, str) and _TIME.fullmatch(text) else ("", "", "")
     if start == end:
-        raise ValueError(f"has times such as 22:00-07:00, not {shown(text)}")
+        raise ValueError(f"must have times such as 22:00-07:00, not {shown(text)}")
     if start < end:
         return [{"start_time": start, "end_time": end}]
     before = {"start_time": start, "end_time": "24:00"}
@@ -74,7 +74,7 @@ def _times(text: Any) -> list[dict[str, str]]:
 
 def _weekday(text: Any) -> str:
     if text not in _WEEKDAYS:
-        raise ValueError(f"has weekdays such as saturday, not {shown(text)}")
+        raise ValueError(f"must have weekdays such as saturday, not {shown(text)}")
     return str(text)
 
 
@@ -82,4 +82,4 @@ def _location(text: Any) -> str:
     try:
         return str(zoneinfo.ZoneInfo(text))
     except (OSError, ValueError, KeyError, TypeError):
-        raise ValueError(f"has as its location a time zone such as Europe/Berlin, not {shown(text)}") from None
+        raise ValueError(f"must have a time zone such as Europe/Berlin as its location, not {shown(text)}") from None

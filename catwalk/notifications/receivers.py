@@ -1,22 +1,22 @@
-"""Whom notifications reach, by the files that lie in the folder of receivers; none of them is needed.
+"""The receivers of notifications, from the files in the folder of receivers; all of them are optional.
 
-| file | switches on |
+| file | enables |
 |---|---|
 | `slack_url`, `discord_url` | Slack, Discord: the URL of an incoming webhook |
-| `teams_url` | Microsoft Teams: the URL of a workflow that posts what a webhook gets |
+| `teams_url` | Microsoft Teams: the URL of a workflow that posts messages from a webhook |
 | `pagerduty_key` | PagerDuty: the integration key of a service, Events API v2 |
 | `opsgenie_key` | Opsgenie: the key of an API integration |
-| `telegram_token` and `telegram_chat` | Telegram: the token of a bot, and the number of the chat that it writes to |
-| `webhook_url` | a generic webhook: gets Alertmanager's JSON, version 4 |
-| `email.yml` | e-mail: `to`, `from`, `smarthost` (host:port), and where needed `username`, `require_tls: false` |
-| `smtp_password` | beside `email.yml`, where its server wants a password |
-| `pagerduty_url`, `opsgenie_url` | beside their key: the address of the service, where it is not the US one |
+| `telegram_token` and `telegram_chat` | Telegram: the token of a bot, and the number of the chat to which it writes |
+| `webhook_url` | a generic webhook, which gets Alertmanager's JSON, version 4 |
+| `email.yml` | e-mail: `to`, `from`, `smarthost` (host:port), and if needed `username`, `require_tls: false` |
+| `smtp_password` | beside `email.yml`, if its server needs a password |
+| `pagerduty_url`, `opsgenie_url` | beside their key: the address of the service, if it is not the US one |
 
-In a folder of an area's name (`model/`, `pipeline/`, `telemetry/`) such files hold for the alerts of that area, in
-place of those above. In a folder of any other name they are those of an owner of models (:func:`owner`), who alone is
-told of alerts that name that owner. The folder is `CATWALK_RECEIVERS`, default `receivers/` in `CATWALK_HOME`. A file
-that has another name is refused, since it would reach nobody; names that begin with a dot are left alone.
-:mod:`catwalk.notifications.quiet_hours` has a file here too.
+In a folder with an area's name (`model/`, `pipeline/`, `telemetry/`), such files apply to the alerts of that area, and
+replace those above. A folder with any other name belongs to an owner of models (:func:`owner`), who alone gets the
+alerts that name that owner. The folder is `CATWALK_RECEIVERS`, default `receivers/` in `CATWALK_HOME`. A file with any
+other name is refused, because it would reach no one; names that begin with a dot are ignored.
+:mod:`catwalk.notifications.quiet_hours` also has a file here.
 """
 
 from __future__ import annotations
@@ -39,13 +39,14 @@ from catwalk.notifications.text_files import text_of
 
 AREAS = ("model", "pipeline", "telemetry")
 EVERYBODY = "everybody"
-"""Whom alerts reach that belong to none of the areas."""
+"""The receiver of alerts that belong to no area."""
 COURIER = "courier"
-"""What hears of every alert."""
+"""The receiver of every alert."""
 COMMON = (EVERYBODY, *AREAS)
-"""Receivers that are there whatever the files say; those of owners come beside."""
+"""The receivers that exist whatever the files are; those of owners are added."""
 _ALIKE = 0.85
-"""How much a folder's name may resemble an area's: `models` and `Pipeline` are meant for one, `modelling` is not."""
+"""How similar a folder's name may be to an area's: `models` and `Pipeline` are taken for an area, `modelling` is not.
+"""
 FILES = (
     "slack_url",
     "teams_url",
@@ -64,7 +65,7 @@ FILES = (
 
 @dataclass(frozen=True)
 class Email:
-    """Where mail goes, and by which server."""
+    """The addresses and the server of e-mails."""
 
     to: tuple[str, ...]
     sender: str
@@ -77,16 +78,16 @@ class Email:
 
 @dataclass(frozen=True)
 class Pager:
-    """A service that wakes people by their own rota."""
+    """A service that pages people by its own rota."""
 
     key_file: Path
     url: str = ""
-    """Where it is, if not where most are."""
+    """The address of the service, if it is not the usual one."""
 
 
 @dataclass(frozen=True)
 class Telegram:
-    """A bot, and the chat that it writes to."""
+    """A bot, and the chat to which it writes."""
 
     token_file: Path
     chat_file: Path
@@ -94,7 +95,7 @@ class Telegram:
 
 @dataclass(frozen=True)
 class Channels:
-    """The ways to some people. Secrets are named by their files, never held."""
+    """The channels of a receiver. They contain the paths of secrets, never the secrets."""
 
     slack_url_file: Path | None = None
     webhook_url_file: Path | None = None
@@ -107,26 +108,27 @@ class Channels:
 
 
 def folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """Where the files are looked for.
+    """Returns the folder of the files.
 
     Raises:
-        ConfigError: `CATWALK_RECEIVERS` names no folder. The courier and what writes Alertmanager's configuration work
-            in folders of their own, so that a relative path would mean two.
+        ConfigError: `CATWALK_RECEIVERS` is not the absolute path of a folder. The courier and the program that writes
+            Alertmanager's configuration have different working directories, so a relative path would mean two folders.
     """
     given = environment.get("CATWALK_RECEIVERS")
     if not given:
         return (home(environment) / "receivers").absolute()
     path = Path(given).expanduser()
     if not path.is_absolute() or not path.is_dir():
-        raise ConfigError(f"CATWALK_RECEIVERS must be the whole path of a folder that is there, not {given!r}")
+        raise ConfigError(f"CATWALK_RECEIVERS must be the absolute path of an existing folder, not {given!r}")
     return path
 
 
 def read(folder: Path) -> dict[str, Channels]:
-    """Receiver → channels: for `everybody` and each area, and by the name of its folder for each owner.
+    """Returns the channels of each receiver: of `everybody`, of each area, and of each owner, by the name of its
+    folder.
 
     Raises:
-        ConfigError: a file can't be understood, or means nothing; the message names it.
+        ConfigError: a file can't be understood, or has no effect; the message names it.
     """
     owners = _owners_folders(folder)
     _refuse_others(folder, {*FILES, *AREAS, *owners, quiet_hours.FILE})
@@ -139,23 +141,23 @@ def read(folder: Path) -> dict[str, Channels]:
 
 
 def owner(name: str) -> str:
-    """Whose folder that is: its name, in which anything may be written as in a URL (`team%2Fml`).
+    """Returns the owner of a folder: its name, in which any character may be escaped as in a URL (`team%2Fml`).
 
     Raises:
-        UnicodeError: it is no text.
+        UnicodeError: it is not text.
     """
     return spelling(urllib.parse.unquote(name, errors="strict"))
 
 
 def _completed(own: Channels, common: Channels) -> Channels:
-    """An area's channels, and everybody's where it has none."""
+    """Returns an area's channels, or everyone's for those that it lacks."""
     return Channels(
         **{field.name: getattr(own, field.name) or getattr(common, field.name) for field in fields(Channels)}
     )
 
 
 def _owners_folders(folder: Path) -> list[str]:
-    """Names of the folders that are no area's, in order."""
+    """Returns the names of the folders that are not an area's, in order."""
     entries = folder.iterdir() if folder.is_dir() else ()
     others = (
         path
@@ -166,32 +168,36 @@ def _owners_folders(folder: Path) -> list[str]:
 
 
 def _checked_owners(folder: Path, found: Mapping[str, Channels], names: Iterable[str]) -> dict[str, Channels]:
-    """What was found of the owners, which must be able to reach them, and nobody else."""
+    """Returns the owners' channels, after a check that they reach their owner, and no one else."""
     owners: dict[str, str] = {}
     for name in names:
         _check_name(folder / name)
         if found[name] == Channels():
-            raise ConfigError(f"{folder / name} reaches nobody: put a receiver's file into it, or remove it")
+            raise ConfigError(f"{folder / name} reaches no one: put a receiver's file into it, or remove it")
         former = owners.setdefault(owner(name), name)
         if former != name:
-            raise ConfigError(f"{folder / former} and {folder / name} are of one owner; make them one folder")
+            raise ConfigError(
+                f"{folder / former} and {folder / name} belong to the same owner; merge them into one folder"
+            )
     return {name: found[name] for name in names}
 
 
 def _check_name(path: Path) -> None:
-    """Refuses what is meant for an area, would be taken for another receiver, or can be nobody's name."""
-    taken = {EVERYBODY: "everybody's files", COURIER: "the courier"}
+    """Refuses a name that is meant for an area, is that of another receiver, or can't be an owner's."""
+    taken = {EVERYBODY: "the receiver for everyone", COURIER: "the courier"}
     if path.name in taken:
         escaped = f"%{ord(path.name[0]):02x}{path.name[1:]}"
         raise ConfigError(f"{path} has the name of {taken[path.name]}; for an owner of that name, call it {escaped}")
     meant = difflib.get_close_matches(path.name.casefold(), AREAS, 1, _ALIKE)
     if meant:
         raise ConfigError(
-            f"{path} would be an owner's folder, and is nearly the name of the area {meant[0]}; rename it. "
+            f"{path} would be an owner's folder, but its name is similar to that of the area {meant[0]}; rename it. "
             f"The areas are {', '.join(AREAS)}"
         )
     if not _is_text(path.name):
-        raise ConfigError(f"{path.parent / ascii(path.name)} can be nobody's name; write odd characters as in a URL")
+        raise ConfigError(
+            f"{path.parent / ascii(path.name)} can't be an owner's name; escape odd characters as in a URL"
+        )
 
 
 def _is_text(name: str) -> bool:
@@ -212,7 +218,7 @@ def _refuse_others(folder: Path, known: set[str]) -> None:
     others = sorted(name for name in names if name not in known and not name.startswith("."))
     if others:
         raise ConfigError(
-            f"{folder / others[0]} reaches nobody: no receiver's file has that name; rename or remove it. "
+            f"{folder / others[0]} reaches no one: no receiver's file has that name; rename or remove it. "
             f"The names are {', '.join(sorted(known))}"
         )
 
@@ -231,7 +237,7 @@ def _channels(folder: Path) -> Channels:
 
 
 def _file(path: Path, check: Callable[[str], Any]) -> Path | None:
-    """The path of a file, if it is there, that holds what it must."""
+    """Returns the path of a file with a valid content, if it exists."""
     text = text_of(path)
     if text is None:
         return None
@@ -246,7 +252,7 @@ def _pager(folder: Path, name: str) -> Pager | None:
     key = _file(folder / f"{name}_key", receiver_values.key)
     address = _file(folder / f"{name}_url", urls.checked)
     if address and not key:
-        raise ConfigError(f"{address} reaches nobody without a key: put it into {folder / f'{name}_key'}")
+        raise ConfigError(f"{address} reaches no one without a key: put the key into {folder / f'{name}_key'}")
     return Pager(key, address.read_text().strip() if address else "") if key else None
 
 
@@ -257,7 +263,7 @@ def _telegram(folder: Path) -> Telegram | None:
         return Telegram(token, chat)
     if token or chat:
         missing = folder / ("telegram_chat" if token else "telegram_token")
-        raise ConfigError(f"{token or chat} reaches nobody alone: it needs {missing}")
+        raise ConfigError(f"{token or chat} reaches no one alone: it needs {missing}")
     return None
 
 
@@ -266,7 +272,7 @@ def _email(path: Path) -> Email | None:
     text = text_of(path)
     if text is None:
         if password:
-            raise ConfigError(f"{password} reaches nobody alone: it needs {path}")
+            raise ConfigError(f"{password} reaches no one alone: it needs {path}")
         return None
     try:
         return _email_of(receiver_values.mapping(text), password)
@@ -277,17 +283,19 @@ def _email(path: Path) -> Email | None:
 def _email_of(values: dict[str, Any], password: Path | None) -> Email:
     needed, may_be = ("to", "from", "smarthost"), ("username", "require_tls")
     if not set(needed) <= values.keys() <= {*needed, *may_be}:
-        raise ValueError("must have the keys to, from and smarthost, and may have username and require_tls, one a line")
+        raise ValueError(
+            "must have the keys to, from and smarthost, and may have username and require_tls, one per line"
+        )
     username, require_tls = values.get("username"), values.get("require_tls", True)
     if not isinstance(require_tls, bool):
         raise ValueError(f"must have true or false as require_tls, not {receiver_values.shown(require_tls)}")
     if username is not None and not (isinstance(username, str) and username.strip()):
-        raise ValueError(f"must have a text as username, in quotes where it is a number, not {username!r}")
+        raise ValueError(f"must have a text as username, in quotes if it is a number, not {username!r}")
     if bool(username) != bool(password):
         raise ValueError(
-            "names a username: put the password into smtp_password beside it"
+            "has a username: put the password into smtp_password beside it"
             if username
-            else "names no username, but smtp_password is beside it"
+            else "has no username, but smtp_password is beside it"
         )
     sender = _checked("from", receiver_values.addresses, values["from"])
     if len(sender) != 1:

@@ -8,7 +8,7 @@ from catwalk.errors import ConfigError
 
 
 def text_of(path: Path) -> str | None:
-    """What a file holds; None where there is none.
+    """Returns the content of a file; None if there is none.
 
     Raises:
         ConfigError: it can't be read; the message names it.
@@ -18,4 +18,4 @@ def text_of(path: Path) -> str | None:
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} can't be read: {getattr(error, 'strerror', None) or 'it is no text'}") from error
+        raise ConfigError(f"{path} can't be read: {getattr(error, 'strerror', None) or 'it is not text'}") from error

@@ -1,4 +1,4 @@
-"""What a model is asked, a module a kind: its metrics, and what the gate and the reports need of its answers."""
+"""Kinds of problems, a module each: the metrics, and what the gate and the reports need from a model's answers."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ KINDS: Mapping[str, type[Multiclass | Binary | Regression]] = {
 
 
 def describe(problem: Problem) -> dict[str, Any]:
-    """A problem as plain values for a record: its kind, and its fields by name."""
+    """Returns a problem as plain values for a record: its kind, and its fields by name."""
     return {"kind": problem.kind, **asdict(problem)}  # type: ignore[call-overload]
 
 
 def described(values: Mapping[str, Any]) -> Problem:
-    """The problem that :func:`describe` has written. Fields that this version doesn't know are passed over.
+    """Returns the problem that :func:`describe` has written. Fields that this version doesn't know are ignored.
 
     Raises:
-        ConfigError: it is of a kind that this version doesn't know, or a field has an absurd value.
+        ConfigError: this version doesn't know its kind, or a field has an invalid value.
     """
     kind = str(values.get("kind"))
     if kind not in KINDS:
-        raise ConfigError(f"problem: expected a kind out of {', '.join(KINDS)}; got {kind!r:.50}")
+        raise ConfigError(f"problem: expected one of the kinds {', '.join(KINDS)}; got {kind!r:.50}")
     known = {field.name for field in fields(KINDS[kind])}
     return KINDS[kind](**{name: value for name, value in values.items() if name in known})
 
 
 def of_record(record: RunRecord) -> Problem:
-    """What the model of a run was asked; the stages, and older versions, say the classes alone.
+    """Returns the kind of problem of a run's model; the stages, and older versions, only record the classes.
 
     Raises:
         ConfigError: see :func:`described`.
@@ -48,5 +48,5 @@ def of_record(record: RunRecord) -> Problem:
 
 
 def measured(problem: Problem, scores: Mapping[str, float]) -> list[tuple[Metric, float]]:
-    """Those of a problem's metrics that were measured, the headline first."""
+    """Returns the problem's metrics that were measured, the headline first."""
     return [(metric, scores[metric.name]) for metric in problem.metrics if metric.name in scores]

@@ -1,4 +1,4 @@
-"""What a model said of each test example, as a run stores it: enough to compare it with any later model."""
+"""A model's answers for all test examples, as a run stores them: enough to compare it with any later model."""
 
 from __future__ import annotations
 
@@ -22,17 +22,19 @@ from catwalk.problems.interface import Outcome
 from catwalk.problems.paired.pairing import Keyed, Pairs, pair
 
 Keys = NDArray[np.uint64]
-"""A digest of what names each example, (n,)."""
+"""A digest of each example's key, (n,)."""
 NAME = "outcome.safetensors"
 _SAME = 1e-6
-"""Of a label: by less the same number differs in float32."""
+"""The relative tolerance of labels: the same number in float32 differs by less."""
 MOST_EXAMPLES = 2_000_000
-"""Of more, those with the smallest keys are kept, in each run the same; without keys, the first."""
+"""The most stored examples. If there are more, those with the smallest keys are stored, the same in each run, or
+without keys, the first.
+"""
 
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """Of n test examples."""
+    """Answers to n test examples."""
 
     labels: NDArray[Any]
     """Shape (n,)."""
@@ -41,13 +43,13 @@ class Answers:
     loss: Floats
     """Shape (n,)."""
     keys: Keys | None
-    """Shape (n,); None: nothing names the examples."""
+    """Shape (n,); None if the examples have no keys."""
     slices: Mapping[str, NDArray[Any]]
-    """Name → value of each example, (n,)."""
+    """The value of each example by slice, (n,) each."""
 
     @classmethod
     def of(cls, outcome: Outcome, keys: Keys | None, slices: Mapping[str, NDArray[Any]]) -> Answers:
-        """Those that are kept of an outcome."""
+        """Returns the answers of an outcome that are stored."""
         count = len(outcome.labels)
         rows: NDArray[np.int64] | slice = slice(None)
         if count > MOST_EXAMPLES:
@@ -55,11 +57,11 @@ class Answers:
         return cls(outcome.labels, outcome.predictions, outcome.loss, keys, slices).at(rows)
 
     def outcome(self, metrics: Mapping[str, float]) -> Outcome:
-        """For the gate, which asks for losses and labels alone."""
+        """Returns an outcome for the gate, which needs only losses and labels."""
         return Outcome(self.labels, self.predictions.astype(np.float64), self.predictions, self.loss, metrics)
 
     def at(self, rows: NDArray[np.int64] | slice) -> Answers:
-        """Those to the examples of these rows, (m,), in their order."""
+        """Returns the answers for the examples in these rows, (m,), in their order."""
         return Answers(
             self.labels[rows],
             self.predictions[rows],
@@ -69,7 +71,7 @@ class Answers:
         )
 
     def packed(self) -> bytes:
-        """As safetensors bytes."""
+        """Returns them as safetensors bytes."""
         arrays = {"labels": self.labels, "predictions": self.predictions, "loss": self.loss}
         if self.keys is not None:
             arrays["keys"] = self.keys
@@ -84,9 +86,10 @@ class Answers:
 
 
 def unpacked(body: bytes) -> Answers:
-    """
+    """Reads stored answers.
+
     Raises:
-        ArtifactError: it is damaged.
+        ArtifactError: they are damaged.
     """
     try:
         arrays = load(body)
@@ -102,16 +105,16 @@ def unpacked(body: bytes) -> Answers:
 
 
 def read(run: Run, evaluation: EvaluationRecord | None) -> Answers:
-    """The answers of a run's test.
+    """Returns the answers of a run's test.
 
     Raises:
-        ArtifactError: it has none, or not those that were recorded.
+        ArtifactError: it has none, or they don't match their record.
     """
     if evaluation is None or not evaluation.outcome_sha256:
-        raise ArtifactError(f"run {run.run_id} has stored no answers to single examples")
+        raise ArtifactError(f"run {run.run_id} has not stored its answers by example")
     stored = run.store.find(run.key(NAME))
     if stored is None or hashlib.sha256(stored.body).hexdigest() != evaluation.outcome_sha256:
-        raise ArtifactError(f"{run.key(NAME)} is missing, or not what its sha256 says")
+        raise ArtifactError(f"{run.key(NAME)} is missing, or doesn't match its sha256")
     return unpacked(stored.body)
 
 
@@ -124,41 +127,44 @@ class Tested:
 
     @property
     def question(self) -> tuple[Any, ...]:
-        """What must be the same for two losses to be comparable."""
+        """What must be equal for two losses to be comparable."""
         asked = self.record.problem
         return asked.get("kind"), asked.get("metric"), asked.get("clip") if asked.get("metric") == "log_loss" else None
 
 
 def paired(ours: Tested, theirs: Tested) -> Pairs:
-    """The answers of two runs to the same examples; where there are none, the sentence says why."""
+    """Pairs the answers of two runs to the same examples; if there are none, the sentence says why."""
     other = theirs.record
     if ours.question != theirs.question:
-        asked = theirs.question[0] or "a Trainable’s question"
-        return incomparable(f"run {other.run_id} was asked something else ({asked})")
+        asked = theirs.question[0] or "a Trainable’s"
+        return incomparable(f"run {other.run_id} has a different kind of problem ({asked})")
     if ours.answers.keys is None or theirs.answers.keys is None:
         whose = "this run's" if ours.answers.keys is None else f"run {other.run_id}'s"
-        return incomparable(f"nothing names {whose} test examples; give keys=, inputs= or test_set=")
+        return incomparable(f"{whose} test examples have no keys; give keys=, inputs= or test_set=")
     found = _pair(ours.answers, theirs.answers, np.arange(len(theirs.answers.keys)))
     others = _of_another_truth(ours, theirs, found)
     if len(others):
         again = _pair(ours.answers, theirs.answers, np.delete(np.arange(len(theirs.answers.keys)), others))
-        return replace(again, sentence=f"{again.sentence} Another {len(others):,} have another label there.")
+        return replace(again, sentence=f"{again.sentence} Another {len(others):,} have a different label there.")
     if ours.record.model != other.model and not len(np.intersect1d(ours.answers.keys, theirs.answers.keys)):
-        return incomparable(f"run {other.run_id} is one of {other.model}, and keys name examples of one model only")
+        return incomparable(
+            f"run {other.run_id} belongs to {other.model}, and keys identify examples only within a model"
+        )
     return found
 
 
 def _pair(ours: Answers, theirs: Answers, rows: NDArray[np.int64]) -> Pairs:
-    """Ours with these rows of theirs, (m,); both have keys."""
+    """Pairs our answers with these rows of theirs, (m,); both have keys."""
     assert ours.keys is not None and theirs.keys is not None
     found = pair(Keyed(ours.keys, ours.loss), Keyed(theirs.keys[rows], theirs.loss[rows]))
     return replace(found, others=rows[found.others])
 
 
 def _of_another_truth(ours: Tested, theirs: Tested, pairs: Pairs) -> NDArray[np.int64]:
-    """Rows of theirs whose example had another label then: the losses answer different questions, as in another unit.
+    """Returns the rows of theirs whose example had a different label: the losses are not comparable, as if in different
+    units.
 
-    Classes are told by their names, unless all were renamed.
+    Classes are identified by name, unless all were renamed.
     """
     mine, other = ours.answers.labels[pairs.rows], theirs.answers.labels[pairs.others]
     if ours.record.problem.get("kind") == "regression":
@@ -172,6 +178,6 @@ def _of_another_truth(ours: Tested, theirs: Tested, pairs: Pairs) -> NDArray[np.
 
 
 def incomparable(why: str) -> Pairs:
-    """No pairs, and why not."""
+    """Returns no pairs, with the reason."""
     rows, loss = np.empty(0, dtype=np.int64), np.empty(0)
     return Pairs("inconclusive", rows, loss, loss, f"Not comparable: {why}.")

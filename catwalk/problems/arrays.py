@@ -1,6 +1,6 @@
-"""What a caller gives as labels, scores and slices, as numpy arrays of the right shape; or one line that says why not.
+"""Converts labels, scores and slices from callers into numpy arrays of the right shape, or fails with a one-line error.
 
-Tensors are taken by what they can do, so that neither torch nor pandas is imported here.
+Tensors are detected by their methods, so that neither torch nor pandas is imported here.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ Integers = NDArray[np.int64]
 
 
 def array(argument: str, given: Any, expected: str) -> NDArray[Any]:
-    """Any array-like as an array; a tensor is detached and brought to the CPU first.
+    """Returns any array-like as an array; a tensor is first detached and moved to the CPU.
 
     Raises:
-        InputError: it is none, or its rows have different lengths.
+        InputError: it is not an array-like, or its rows have different lengths.
     """
     found = given
     for step in ("detach", "cpu"):
@@ -42,10 +42,10 @@ def array(argument: str, given: Any, expected: str) -> NDArray[Any]:
 
 
 def column(argument: str, given: Any, expected: str, rows: int | None = None) -> NDArray[Any]:
-    """One value an example, (n,); a single column (n, 1) is taken as that.
+    """Returns one value per example, (n,); a single column (n, 1) is flattened.
 
     Raises:
-        InputError: it has another shape, or other than so many rows.
+        InputError: it has a different shape, or a different number of rows.
     """
     found = array(argument, given, expected)
     flat = found[:, 0] if found.ndim == 2 and found.shape[1] == 1 else found
@@ -55,12 +55,12 @@ def column(argument: str, given: Any, expected: str, rows: int | None = None) ->
 
 
 def texts(found: NDArray[Any]) -> list[str | None]:
-    """Each value of a column as text, the same whichever library it comes from; None: it is missing.
+    """Returns each value of a column as text, the same for every library; None if it is missing.
 
-    Whole numbers are told as such, since pandas makes floats of them where some are missing.
+    Whole numbers are written without a fraction, because pandas turns them into floats if some are missing.
     """
-    told = found.astype("datetime64[us]") if found.dtype.kind == "M" else found
-    return [_text(value) for value in told.tolist()]
+    converted = found.astype("datetime64[us]") if found.dtype.kind == "M" else found
+    return [_text(value) for value in converted.tolist()]
 
 
 def _text(value: Any) -> str | None:
@@ -68,15 +68,15 @@ def _text(value: Any) -> str | None:
         return None if value != value else str(int(value)) if value.is_integer() else str(value)
     if isinstance(value, bytes):
         return value.decode("utf-8", "backslashreplace")
-    missing = value is None or type(value).__name__ in ("NAType", "NaTType")  # what pandas has for it
+    missing = value is None or type(value).__name__ in ("NAType", "NaTType")  # pandas' missing values
     return None if missing else str(value)
 
 
 def floats(argument: str, found: NDArray[Any], expected: str) -> Floats:
-    """The same as float64, every one finite.
+    """Returns the values as float64, all finite.
 
     Raises:
-        InputError: they are no numbers, or some are NaN or infinite.
+        InputError: they are not numbers, or some are NaN or infinite.
     """
     try:
         numbers = np.asarray(found, dtype=np.float64)
@@ -94,16 +94,16 @@ def floats(argument: str, found: NDArray[Any], expected: str) -> Floats:
 
 
 def class_indices(argument: str, given: Any, classes: Sequence[str], rows: int | None = None) -> Integers:
-    """Labels as class indices, (n,): whole numbers or booleans are indices, text is names.
+    """Returns labels as class indices, (n,): whole numbers and booleans are indices, texts are names.
 
     Args:
-        argument: its name, for errors.
-        given: what came.
-        classes: names in label order; empty: any whole number from 0 is an index.
-        rows: so many are expected; None: any number.
+        argument: Its name, for errors.
+        given: The caller's value.
+        classes: Names in label order; if empty, any whole number from 0 is an index.
+        rows: How many are expected; None for any number.
 
     Raises:
-        InputError: it is neither, or names no class.
+        InputError: it is neither, or contains an unknown class.
     """
     expected = _expected(classes, rows)
     found = column(argument, given, expected, rows)
@@ -140,7 +140,7 @@ def _by_name(argument: str, found: NDArray[Any], classes: Sequence[str], expecte
 
 
 def wrong(argument: str, expected: str, found: NDArray[Any]) -> InputError:
-    """The error of an array of another type or shape."""
+    """Returns the error for an array with a wrong type or shape."""
     return InputError(f"{argument}: expected {expected}; got {_kind(found)}, shape {found.shape}")
 
 

@@ -1,4 +1,4 @@
-"""Whether one model is better than another one on the same examples, and what it takes to say so."""
+"""Tests whether one model is better than another on the same examples, and how many examples that needs."""
 
 from __future__ import annotations
 
@@ -13,25 +13,27 @@ from catwalk.problems.paired.differences import Paired
 
 Verdict = Literal["better", "worse", "indistinguishable", "inconclusive"]
 SIGNIFICANCE = 0.01
-"""Small, for one test set decides night after night."""
+"""Small, because one test set decides night after night."""
 CONFIDENCE = 0.95
-"""One-sided, of what is surely within the margin."""
+"""The one-sided confidence that a model is within the margin."""
 POWER = 0.8
 STANDARD_ERRORS = NormalDist().inv_cdf(CONFIDENCE) + NormalDist().inv_cdf(POWER)
-"""2.49: of equally good models 80 % are found to be within a margin so wide."""
+"""2.49: with a margin of this many standard errors, 80 % of equally good models are found to be within it."""
 
 
 @dataclass(frozen=True)
 class PairedTest:
-    """A challenger against a baseline, in the unit of the headline metric; positive: the challenger is better."""
+    """A challenger compared with a baseline, in the unit of the headline metric; positive if the challenger
+    is better.
+    """
 
     metric: Metric
     statistic: Paired
     margin: float
-    """Losses up to it are accepted for newer data."""
+    """How much worse a model may be and still be accepted for newer data."""
     significance: float = SIGNIFICANCE
     too_few: str = ""
-    """Why there is no verdict whatever the figures; empty: there may be one."""
+    """Why there can be no verdict, whatever the values; empty if there can be one."""
 
     @property
     def estimate(self) -> float:
@@ -40,23 +42,25 @@ class PairedTest:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Two-sided, of confidence 1 less the significance: without 0 in it, there is a difference."""
+        """The two-sided interval with confidence 1 minus the significance: if it does not contain 0, there is a
+        difference.
+        """
         z = -self.statistic.quantile(self.significance / 2)
         return self.statistic.bound(-z), self.statistic.bound(z)
 
     @property
     def low(self) -> float:
-        """One-sided lower bound of the difference, with 95 % confidence."""
+        """The one-sided lower bound of the difference, with 95 % confidence."""
         return self.statistic.bound(-self.statistic.quantile(CONFIDENCE))
 
     @property
     def high(self) -> float:
-        """The upper one."""
+        """The one-sided upper bound."""
         return self.statistic.bound(self.statistic.quantile(CONFIDENCE))
 
     @property
     def p(self) -> float:
-        """Two-sided."""
+        """The two-sided p-value."""
         return self.statistic.p_value
 
     @property
@@ -66,7 +70,7 @@ class PairedTest:
 
     @property
     def examples_needed(self) -> int:
-        """At least so many, for the margin to be 2.49 standard errors wide."""
+        """How many examples are needed for the margin to be 2.49 standard errors wide."""
         error, n = self.statistic.standard_error, self.statistic.examples
         if math.isinf(error) or (error and not self.margin):
             return n + 1
@@ -74,7 +78,9 @@ class PairedTest:
 
     @property
     def verdict(self) -> Verdict:
-        """``indistinguishable``: no difference was found, and none worse than the margin is left possible."""
+        """The verdict; ``indistinguishable`` if there is no significant difference, and a loss beyond the margin is
+        excluded.
+        """
         if self.too_few:
             return "inconclusive"
         if self.p < self.significance:
@@ -85,7 +91,7 @@ class PairedTest:
 
     @property
     def why(self) -> str:
-        """Why it is inconclusive, as a sentence; empty: it isn't."""
+        """Why it is inconclusive, as a sentence; empty if it isn't."""
         if self.verdict != "inconclusive":
             return ""
         if self.too_few:
@@ -96,7 +102,7 @@ class PairedTest:
                 f"The test set is too small for this margin of {text(self.margin, sign=False)}: needs n ≥ "
                 f"{self.examples_needed:,}, has {self.statistic.examples:,}."
             )
-        return f"A difference of {text(self.low)} is not excluded, beyond the margin of {text(-self.margin)}."
+        return f"A difference of {text(self.low)}, beyond the margin of {text(-self.margin)}, is not excluded."
 
 
 def compare(
@@ -111,12 +117,12 @@ def compare(
     """Tests two models on the same examples.
 
     Args:
-        problem: what both were asked.
-        labels: as in the challenger's :class:`~catwalk.problems.interface.Outcome`, (n,).
-        challenger: its loss, (n,).
-        baseline: the other model's, (n,), example by example.
-        margin: in the headline metric's unit; None: the problem's own for this baseline.
-        significance: level of the two-sided test.
+        problem: Their kind of problem.
+        labels: The labels, as in the challenger's :class:`~catwalk.problems.interface.Outcome`, (n,).
+        challenger: The challenger's loss, (n,).
+        baseline: The other model's loss, (n,), for the same examples.
+        margin: The margin in the headline metric's unit; None for the problem's default for this baseline.
+        significance: The level of the two-sided test.
     """
     return PairedTest(
         problem.metrics[0],

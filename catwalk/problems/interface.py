@@ -1,7 +1,7 @@
-"""What a model is asked, and the one interface to every kind of problem. Imports nothing heavy, for DAG files read it.
+"""The interface of every kind of problem. Imports nothing heavy, because DAG files import it.
 
-A problem turns labels and scores into an :class:`Outcome`: metrics, and for each example a loss. Of two models on the
-same examples only these losses are compared, so one gate serves all kinds::
+A problem turns labels and scores into an :class:`Outcome`: metrics, and a loss for each example. Two models are
+compared only by these losses on the same examples, so one gate serves all kinds::
 
     problem = Binary()
     outcome = problem.measure(labels, scores)        # validates; metrics, loss (n,), predictions (n,)
@@ -29,18 +29,19 @@ if TYPE_CHECKING:
 Kind = Literal["multiclass", "binary", "regression"]
 Goal = Literal["maximize", "minimize"]
 MARGIN_RATIO = 0.05
-"""By default a model is as good as another one if its mean loss is surely less than so much above the other's: at an
-accuracy of 90 % this is half a point."""
+"""By default, a model is as good as another if its mean loss is certainly less than this ratio above the other's: at an
+accuracy of 90 %, half a point.
+"""
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One figure of a model's quality on a set of examples."""
+    """A measure of a model's quality on a set of examples."""
 
     name: str
     goal: Goal
     unit: str
-    """``ratio``, ``nats``, the target's own; empty: none."""
+    """``ratio``, ``nats``, or the target's unit; empty for none."""
     help: str
 
     @property
@@ -50,50 +51,50 @@ class Metric:
 
     @property
     def better(self) -> str:
-        """Which way is good, for who doesn't know it."""
+        """A phrase that says whether higher or lower is better."""
         return f"{'higher' if self.goal == 'maximize' else 'lower'} is better"
 
     def text(self, value: float) -> str:
-        """A value with its unit; a ratio in per cent."""
+        """Returns a value with its unit; a ratio as a percentage."""
         return f"{value:.2%}" if self.unit == "ratio" else f"{value:.4g} {self.unit}".rstrip()
 
     @property
     def unit_of_change(self) -> str:
-        """Of a difference of two values: of ratios, points; empty: none."""
+        """The unit of a difference of two values: points for ratios; empty for none."""
         return "points" if self.unit == "ratio" else self.unit
 
     def signed(self, difference: float) -> str:
-        """A difference of two values with its sign, in :attr:`unit_of_change`, which it does not name."""
+        """Returns a difference of two values with its sign, in :attr:`unit_of_change`, without the unit's name."""
         return f"{100 * difference:+.2f}" if self.unit == "ratio" else f"{difference:+.4g}"
 
     def change(self, difference: float) -> str:
-        """The same with its unit."""
+        """Returns the same with its unit."""
         return f"{self.signed(difference)} {self.unit_of_change}".rstrip()
 
     def gain(self, difference: float) -> float:
-        """A difference of two values, positive where it is one for the better, and the other way round."""
+        """Returns a difference of two values with its sign changed so that positive is better."""
         return difference if self.goal == "maximize" else -difference
 
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """A model's answers to n examples beside the truth."""
+    """A model's answers to n examples, and the truth."""
 
     labels: NDArray[Any]
-    """Shape (n,): class index as int64, or the true value as float64."""
+    """Shape (n,): the class index as int64, or the true value as float64."""
     scores: NDArray[np.float64]
-    """As they were given: (n, classes), or (n,)."""
+    """The scores as given: (n, classes), or (n,)."""
     predictions: NDArray[Any]
-    """Shape (n,): class index, probability of the positive class, or value."""
+    """Shape (n,): the class index, the probability of the positive class, or the value."""
     loss: NDArray[np.float64]
-    """Shape (n,), lower is better. Its mean is the headline metric; where the goal is to maximize that, 1 less it."""
+    """Shape (n,), lower is better. Its mean is the headline metric, or 1 minus it if the goal is to maximize that."""
     metrics: Mapping[str, float]
-    """Name → value, the headline first; what these examples leave undefined is not there."""
+    """The values by name, the headline first, without metrics that are undefined for these examples."""
 
 
 @runtime_checkable
 class Problem(Protocol):
-    """A kind of problem, with what it needs to know of this one, as a frozen dataclass of plain values."""
+    """A kind of problem with its settings, as a frozen dataclass of plain values."""
 
     @property
     def kind(self) -> Kind:
@@ -101,57 +102,62 @@ class Problem(Protocol):
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """All that :meth:`measure` can give, the headline first: the gate decides by that one."""
+        """All metrics of :meth:`measure`, the headline first, by which the gate decides."""
 
     def measure(self, labels: Any, scores: Any) -> Outcome:
         """Scores a model's answers.
 
         Args:
-            labels: the truth, (n,); anything that numpy can convert, a tensor on any device included.
-            scores: what the model says; shape and meaning are the kind's own.
+            labels: The truth, (n,); anything that numpy can convert, including a tensor on any device.
+            scores: The model's answers; shape and meaning depend on the kind.
 
         Raises:
-            InputError: one line that names the argument, what was expected and what came.
+            InputError: one line with the argument, what was expected and what it got.
         """
 
     def paired(self, labels: NDArray[Any], challenger: NDArray[Any], baseline: NDArray[Any]) -> Paired:
-        """The statistic of two models on the same examples.
+        """Returns the statistic of two models on the same examples.
 
         Args:
-            labels: as in the outcome, (n,).
-            challenger: its loss, (n,).
-            baseline: the other model's, (n,).
+            labels: The labels, as in the outcome, (n,).
+            challenger: The challenger's loss, (n,).
+            baseline: The other model's loss, (n,).
         """
 
     def margin(self, baseline: NDArray[Any]) -> float:
-        """By how much the headline metric may be worse than that of a baseline with this loss (n,), in its unit."""
+        """Returns by how much the headline metric may be worse than that of a baseline with this loss (n,), in its
+        unit.
+        """
 
     def tail(
         self, challenger: NDArray[Any], baseline: NDArray[Any], margin: float
     ) -> tuple[Metric, Paired, float] | None:
-        """What must not be inferior either: a metric, its statistic and its margin, which is to its baseline as the
-        headline's `margin` is to the headline's; None: the mean loss tells it all."""
+        """Returns another metric that must not be inferior, with its statistic and its margin, in the same proportion
+        to its baseline as the headline's `margin`; None if the mean loss is enough.
+        """
 
     def too_few(self, labels: NDArray[Any]) -> str:
-        """Why these examples are too few to compare two models by, as a sentence; empty: they are enough."""
+        """Returns why there are too few of these examples to compare two models, as a sentence; empty if there are
+        enough.
+        """
 
     def slices(self, labels: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
-        """Slices that each problem of the kind has: name → value of each example, (n,)."""
+        """Returns the slices of every problem of the kind: the value of each example by slice, (n,) each."""
 
 
 def names(problem: str, classes: Any) -> tuple[str, ...]:
-    """Of classes, as they were given to a problem.
+    """Returns the names of classes that were given to a problem.
 
     Raises:
-        ConfigError: they are none.
+        ConfigError: they are not names of classes.
     """
     if isinstance(classes, str) or not isinstance(classes, Iterable):
-        raise ConfigError(f"{problem}: classes names the classes, as a list; got {classes!r:.50}")
+        raise ConfigError(f"{problem}: classes must be a list of names; got {classes!r:.50}")
     return tuple(map(str, classes))
 
 
 def is_number(given: Any) -> bool:
-    """Whether it is a finite one, which a float can hold."""
+    """Returns whether it is a finite number that fits in a float."""
     try:
         return isinstance(given, Real) and not isinstance(given, bool) and math.isfinite(given)
     except OverflowError:

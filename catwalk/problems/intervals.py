@@ -1,4 +1,4 @@
-"""Intervals of what a set of examples says: of a ratio, and of a mean loss."""
+"""Confidence intervals of a ratio, and of a mean loss."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 Z_95 = 1.959963984540054
-"""97.5 % quantile of the normal distribution: two-sided 95 %."""
+"""The 97.5 % quantile of the normal distribution, for a two-sided 95 % interval."""
 
 
 def wilson(hits: int, examples: int, z: float = Z_95) -> tuple[float, float]:
-    """The score interval of a ratio (Wilson, 1927): ``(p + z²/2n ± z·√(p(1−p)/n + z²/4n²)) / (1 + z²/n)``.
+    """Returns the score interval of a ratio (Wilson, 1927): ``(p + z²/2n ± z·√(p(1−p)/n + z²/4n²)) / (1 + z²/n)``.
 
-    No examples: (0, 1).
+    It is (0, 1) without examples.
     """
     if examples == 0:
         return 0.0, 1.0
@@ -25,5 +25,5 @@ def wilson(hits: int, examples: int, z: float = Z_95) -> tuple[float, float]:
 
 
 def half_width(loss: NDArray[np.float64]) -> float:
-    """Half of the 95 % interval of a mean of losses, (n,); 0 for a single one."""
+    """Returns half the width of the 95 % interval of a mean of losses, (n,); 0 for a single one."""
     return Z_95 * float(loss.std(ddof=1)) / math.sqrt(len(loss)) if len(loss) > 1 else 0.0

@@ -1,4 +1,4 @@
-"""A model's limits in words: what it must reach, and from where on alerts fire, each with its reason."""
+"""A model's limits in words: what it must reach, and when alerts fire, each with its reason."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ class Limit:
     """One limit, of the decision or of an alert."""
 
     name: str
-    """In words."""
+    """Its name in words."""
     value: str
-    """With its unit."""
+    """Its value with the unit."""
     reason: str
-    """Empty: nobody has said."""
+    """Its reason; empty if none was given."""
 
 
 def limits(problem: Problem, thresholds: Mapping[str, Any], reasons: Mapping[str, str]) -> Iterator[Limit]:
-    """Those that a run was given; what it leaves to Catwalk has no line.
+    """Yields the limits that a run was given, without defaults.
 
     Args:
-        problem: what the model is asked.
-        thresholds: as run.json has them.
-        reasons: the same names → why.
+        problem: The model's kind of problem.
+        thresholds: The thresholds, as in run.json.
+        reasons: The reasons by the same names.
     """
     known = {metric.name: metric for metric in problem.metrics}
     for name, value in thresholds.get("floors", {}).items():
         metric = known.get(name)
         bound = "at least" if metric and metric.goal == "maximize" else "at most"
-        told = f"{metric.title}, {bound}" if metric else name
-        yield Limit(told, metric.text(value) if metric else f"{value:g}", reasons.get(name, ""))
+        shown = f"{metric.title}, {bound}" if metric else name
+        yield Limit(shown, metric.text(value) if metric else f"{value:g}", reasons.get(name, ""))
     for name in ("margin", "significance", "slice_significance"):
         if name in thresholds:
             value = thresholds[name]
-            told = problem.metrics[0].change(value).removeprefix("+") if name == "margin" else f"{value:g}"
-            yield Limit(name.replace("_", " "), told, reasons.get(name, ""))
+            shown = problem.metrics[0].change(value).removeprefix("+") if name == "margin" else f"{value:g}"
+            yield Limit(name.replace("_", " "), shown, reasons.get(name, ""))
     for name, value in thresholds.get("limits", {}).items():
         seconds = name.endswith("_seconds")
-        told = span_text(value) if seconds else f"{value:g}"
-        yield Limit(f"alerts, {name.removesuffix('_seconds').replace('_', ' ')}", told, reasons.get(name, ""))
+        shown = span_text(value) if seconds else f"{value:g}"
+        yield Limit(f"alerts, {name.removesuffix('_seconds').replace('_', ' ')}", shown, reasons.get(name, ""))

@@ -1,4 +1,4 @@
-"""One class out of several. Imports nothing heavy, since DAG files read it with the models that they train."""
+"""One class out of several. Imports nothing heavy, because DAG files import it with the models that they train."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 MARGIN = 0.005
 """Half a point of accuracy."""
 _METRICS = (
-    Metric("accuracy", "maximize", "ratio", "share of the examples that are classified right"),
-    Metric("worst_recall", "maximize", "ratio", "accuracy within the class that is recognised worst"),
-    Metric("macro_f1", "maximize", "ratio", "F1, every class counting the same"),
+    Metric("accuracy", "maximize", "ratio", "share of the examples that are classified correctly"),
+    Metric("worst_recall", "maximize", "ratio", "lowest recall of any class"),
+    Metric("macro_f1", "maximize", "ratio", "mean F1 of the classes, unweighted"),
     Metric("log_loss", "minimize", "nats", "mean cross-entropy"),
     Metric("calibration_error", "minimize", "ratio", "expected calibration error over 15 equally wide bins"),
 )
@@ -31,20 +31,20 @@ _METRICS = (
 
 @dataclass(frozen=True)
 class Multiclass:
-    """Each example belongs to one of any number of classes.
+    """A problem in which each example belongs to one of any number of classes.
 
-    Scores are logits or probabilities, (n, classes), or the predicted classes alone, (n,). The headline is accuracy.
+    Scores are logits or probabilities, (n, classes), or only the predicted classes, (n,). The headline is accuracy.
     """
 
     classes: tuple[str, ...] = ()
-    """Names in label order, two at least; empty: they go by their numbers."""
+    """The names in label order, at least two; if empty, classes are identified by number."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "classes", names("Multiclass", self.classes))
         if len(self.classes) == 1:
-            raise ConfigError(f"Multiclass: classes names two classes at least; got {self.classes!r:.100}")
+            raise ConfigError(f"Multiclass: classes must name at least two classes; got {self.classes!r:.100}")
         if len(set(self.classes)) < len(self.classes):
-            raise ConfigError(f"Multiclass: classes names each class once; got {self.classes!r:.100}")
+            raise ConfigError(f"Multiclass: classes must name each class only once; got {self.classes!r:.100}")
 
     @property
     def kind(self) -> Kind:
@@ -53,15 +53,17 @@ class Multiclass:
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """The headline first; of predicted classes alone there is no log loss and no calibration error."""
+        """The metrics, the headline first; if there are only predicted classes, log loss and calibration error are not
+        measured.
+        """
         return _METRICS
 
     def measure(self, labels: Any, scores: Any) -> Outcome:
         """Scores a model's answers: see :meth:`catwalk.problems.interface.Problem.measure`.
 
         Args:
-            labels: class indices, or names of classes, (n,).
-            scores: logits, (n, classes), where each row is a distribution: probabilities; or predicted classes, (n,).
+            labels: Class indices, or names of classes, (n,).
+            scores: Logits or, if each row is a distribution, probabilities, (n, classes); or predicted classes, (n,).
 
         Raises:
             InputError: they are not.
@@ -71,41 +73,41 @@ class Multiclass:
         return figures.measure(self.classes, labels, scores)
 
     def paired(self, labels: NDArray[Any], challenger: NDArray[Any], baseline: NDArray[Any]) -> Discordance:
-        """Counts for McNemar's exact test."""
+        """Returns the counts for McNemar's exact test."""
         from catwalk.problems.paired.differences import Discordance
 
         return Discordance.of_losses(challenger, baseline)
 
     def margin(self, baseline: NDArray[Any]) -> float:
-        """Half a point of accuracy, whatever the baseline's."""
+        """Returns half a point of accuracy, whatever the baseline's."""
         return MARGIN
 
     def tail(self, challenger: NDArray[Any], baseline: NDArray[Any], margin: float) -> None:
-        """None: a loss of 0 or 1 has no tail."""
+        """Returns None: a loss of 0 or 1 has no tail."""
 
     def too_few(self, labels: NDArray[Any]) -> str:
-        """Empty: the exact test is right with any number of examples."""
+        """Returns an empty sentence: the exact test is valid with any number of examples."""
         return ""
 
     def slices(self, labels: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
-        """Each example's true class, by name."""
+        """Returns each example's true class, by name."""
         import numpy as np
 
         named = np.asarray(self.classes, dtype=object)
         return {"class": named[labels] if self.classes else labels.astype(str).astype(object)}
 
     def checked(self, logits: Any, examples: int) -> NDArray[np.float32]:
-        """What a model has answered to so many examples, as float32 (examples, classes).
+        """Returns a model's answers to this many examples, as float32 (examples, classes).
 
         Raises:
-            ArtifactError: it has another shape.
+            ArtifactError: it has a different shape.
         """
         import numpy as np
 
         found = np.asarray(logits, dtype=np.float32)
         if found.shape != (examples, len(self.classes)):
             raise ArtifactError(
-                f"the model answers with logits of shape {found.shape}, to {examples} examples of "
+                f"the model returns logits of shape {found.shape} for {examples} examples of "
                 f"{len(self.classes)} classes"
             )
         return found
@@ -118,14 +120,14 @@ class Multiclass:
         dataset_sha256: str,
         inference_seconds: float,
     ) -> EvaluationRecord:
-        """All figures of one set of predictions. A class that is never predicted has precision and F1 of 0.
+        """Returns all results of one set of predictions. A class that is never predicted has precision and F1 of 0.
 
         Args:
-            logits: floats (n, classes).
-            labels: whole numbers (n,), the truth.
-            model_sha256: of the weights that predicted.
-            dataset_sha256: of the dataset that the examples belong to.
-            inference_seconds: that it took.
+            logits: Floats (n, classes).
+            labels: The truth, whole numbers (n,).
+            model_sha256: The sha256 of the weights.
+            dataset_sha256: The sha256 of the examples' dataset.
+            inference_seconds: How long the predictions took.
         """
         from catwalk.problems import scores
 
@@ -149,13 +151,13 @@ class Multiclass:
 
 
 def table(record: EvaluationRecord) -> str:
-    """The score as text for a log: one line in all, one a class."""
+    """Returns the score as text for a log: one line overall, and one per class."""
     classes = class_names(record.classes, len(record.class_accuracy))
     width = max(map(len, classes))
     lines = [
         f"test accuracy {record.accuracy:.2%}   loss {record.loss:.4f}   "
         f"calibration error {record.calibration_error:.2%}   ({record.examples:,} examples)",
-        f"{'class':<{width}}  accuracy  precision     F1  most often taken for",
+        f"{'class':<{width}}  accuracy  precision     F1  most often predicted as",
     ]
     for label, name in enumerate(classes):
         mistakes = [count if other != label else 0 for other, count in enumerate(record.confusion[label])]

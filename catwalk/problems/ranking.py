@@ -1,4 +1,4 @@
-"""Figures of a yes-or-no model's scores, in double precision."""
+"""Metrics of a yes-or-no model's scores, in double precision."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def measure(problem: Binary, labels: Any, scores: Any) -> Outcome:
-    """The outcome of a :class:`~catwalk.problems.binary.Binary` problem."""
+    """Returns the outcome of a :class:`~catwalk.problems.binary.Binary` problem."""
     truth = arrays.class_indices("labels", labels, problem.classes)
     positive = truth == 1
     if problem.metric == "auc":
@@ -38,8 +38,9 @@ def measure(problem: Binary, labels: Any, scores: Any) -> Outcome:
 
 def _probabilities(scores: Any, rows: int) -> Floats:
     expected = (
-        f"probabilities of the positive class (0 to 1), shape ({rows},), or of both classes, ({rows}, 2); other scores "
-        'go with Binary(metric="auc")'
+        f"probabilities of the positive class (0 to 1), shape ({rows},), or of both classes, ({rows}, 2); for other "
+        "scores "
+        'use Binary(metric="auc")'
     )
     found = arrays.array("scores", scores, expected)
     if found.ndim == 2 and found.shape[1] == 2:
@@ -56,23 +57,24 @@ def _probabilities(scores: Any, rows: int) -> Floats:
 
 def _ranks(positive: NDArray[np.bool_], scores: Any) -> tuple[Floats, Floats]:
     rows = len(positive)
-    expected = f"numbers that are higher for what is likelier positive, shape ({rows},)"
+    expected = f"numbers that are higher for examples that are more likely positive, shape ({rows},)"
     score = arrays.floats("scores", arrays.column("scores", scores, expected, rows), expected)
     if positive.all() or not positive.any():
         raise InputError(
-            f"labels: expected examples of both classes, for AUC ranks one above the other; got {rows} of one"
+            f"labels: expected examples of both classes, because AUC ranks one above the other; got {rows} of one"
         )
     return score, auc_losses(positive, score)
 
 
 def log_loss(positive: NDArray[np.bool_], probability: Floats, clip: float) -> Floats:
-    """Negative logarithm of the probability of what is true, in nats, (n,)."""
+    """Returns the negative logarithm of the probability of the true class, in nats, (n,)."""
     of_truth = np.where(positive, probability, 1 - probability)
     return np.asarray(-np.log(np.clip(of_truth, clip, 1 - clip)))
 
 
 def placements(positive: NDArray[np.bool_], score: Floats) -> Floats:
-    """Of each example the share of the other class that it is on the right side of, ties counting half, (n,).
+    """Returns for each example the share of the other class that it is ranked correctly against, with ties counted
+    half, (n,).
 
     The mean over either class is the AUC.
     """
@@ -89,9 +91,10 @@ def _below(ordered: Floats, values: Floats) -> Floats:
 
 
 def auc_losses(positive: NDArray[np.bool_], score: Floats) -> Floats:
-    """Losses whose mean is 1 − AUC and whose paired t is the test of DeLong, DeLong and Clarke-Pearson (1988), (n,).
+    """Returns losses whose mean is 1 − AUC and whose paired t is the test of DeLong, DeLong and Clarke-Pearson (1988),
+    (n,).
 
-    An example's placement, less the AUC, counts as often as its class is rarer than the whole.
+    An example's placement, minus the AUC, is weighted by how rare its class is.
     """
     found = placements(positive, score)
     auc = float(found[positive].mean())
@@ -109,7 +112,9 @@ def _ranking_metrics(positive: NDArray[np.bool_], score: Floats) -> dict[str, fl
 
 
 def curve(positive: NDArray[np.bool_], score: Floats) -> tuple[Floats, Integers, Integers]:
-    """Each threshold that changes anything, from the highest down, with the true and false positives from it on."""
+    """Returns each threshold that changes a prediction, from the highest down, with the true and false
+    positives at it.
+    """
     order = np.argsort(-score, kind="stable")
     ordered = score[order]
     last = np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)
@@ -118,7 +123,7 @@ def curve(positive: NDArray[np.bool_], score: Floats) -> tuple[Floats, Integers,
 
 
 def average_precision(positive: NDArray[np.bool_], score: Floats) -> float:
-    """Precision at each threshold, weighted by the recall gained there; there is a positive."""
+    """Returns the precision at each threshold, weighted by the recall gained there; needs at least one positive."""
     _, hits, false = curve(positive, score)
     gained = np.diff(hits, prepend=0) / positive.sum()
     return float((gained * hits / (hits + false)).sum())

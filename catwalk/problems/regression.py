@@ -1,4 +1,4 @@
-"""A number. Imports nothing heavy, since DAG files read it with the models that they train."""
+"""A number. Imports nothing heavy, because DAG files import it with the models that they train."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ LEAST_EXAMPLES = 30
 
 @dataclass(frozen=True)
 class Regression:
-    """Each example has a number, and a model predicts it.
+    """A problem in which a model predicts a number for each example.
 
-    The headline is the mean absolute error, which heavy tails hardly disturb; beside it the root mean squared error
-    must not be worse than the margin either, or rare big errors could hide behind many small gains.
+    The headline is the mean absolute error, which heavy tails hardly affect. The root mean squared error must not be
+    worse by more than the margin either; otherwise rare large errors could hide behind many small gains.
     """
 
     unit: str = ""
-    """Of the target, such as ``EUR`` or ``seconds``."""
+    """The unit of the target, such as ``EUR`` or ``seconds``."""
 
     @property
     def kind(self) -> Kind:
@@ -34,23 +34,23 @@ class Regression:
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """The headline first."""
+        """The metrics, the headline first."""
         return (
             Metric("mae", "minimize", self.unit, "mean absolute error"),
             Metric("rmse", "minimize", self.unit, "root of the mean squared error"),
-            Metric("median_absolute_error", "minimize", self.unit, "half of the examples are predicted closer"),
-            Metric("r2", "maximize", "", "share of the target's variance that is explained"),
+            Metric("median_absolute_error", "minimize", self.unit, "median of the absolute errors"),
+            Metric("r2", "maximize", "", "share of the target's variance that the model explains"),
         )
 
     def measure(self, labels: Any, scores: Any) -> Outcome:
         """Scores a model's answers: see :meth:`catwalk.problems.interface.Problem.measure`.
 
         Args:
-            labels: the true values, (n,).
-            scores: the predicted values, (n,).
+            labels: The true values, (n,).
+            scores: The predicted values, (n,).
 
         Raises:
-            InputError: they are no finite numbers, or of other shapes.
+            InputError: they are not finite numbers, or have different shapes.
         """
         import numpy as np
 
@@ -69,22 +69,22 @@ class Regression:
         return Outcome(truth, predicted, predicted, loss, metrics)
 
     def paired(self, labels: NDArray[Any], challenger: NDArray[Any], baseline: NDArray[Any]) -> MeanDifference:
-        """Student's paired t on the absolute errors."""
+        """Returns Student's paired t on the absolute errors."""
         from catwalk.problems.paired.differences import MeanDifference
 
         return MeanDifference.of_losses(challenger, baseline, "mae", self.unit)
 
     def margin(self, baseline: NDArray[Any]) -> float:
-        """A ratio of the baseline's mean loss: :data:`catwalk.problems.interface.MARGIN_RATIO`."""
+        """Returns a ratio of the baseline's mean loss: :data:`catwalk.problems.interface.MARGIN_RATIO`."""
         return MARGIN_RATIO * float(baseline.mean())
 
     def tail(
         self, challenger: NDArray[Any], baseline: NDArray[Any], margin: float
     ) -> tuple[Metric, MeanDifference, float]:
-        """The RMSE, with a margin that is to it as the headline's is to the mean absolute error.
+        """Returns the RMSE, with a margin in the same proportion as the headline's to the mean absolute error.
 
-        An example's share in a RMSE R is its loss l by the delta method, ``R/2 + l²/2R``, whose mean is R; so the same
-        paired t serves.
+        An example's share in an RMSE R is, with its loss l by the delta method, ``R/2 + l²/2R``, whose mean is R, so
+        the same paired t applies.
         """
         from catwalk.problems.paired.differences import MeanDifference
 
@@ -94,13 +94,15 @@ class Regression:
         return self.metrics[1], statistic, margin * float(theirs.mean()) / mean if mean else 0.0
 
     def too_few(self, labels: NDArray[Any]) -> str:
-        """Below 30 examples a mean is no normal one yet; above, the margin says how many it takes."""
+        """Returns a sentence for fewer than 30 examples, whose mean is not yet normally distributed; with more, the
+        margin determines how many are needed.
+        """
         if len(labels) >= LEAST_EXAMPLES:
             return ""
-        return f"There are {len(labels):,} examples; a comparison takes {LEAST_EXAMPLES}."
+        return f"There are {len(labels):,} examples; a comparison needs {LEAST_EXAMPLES}."
 
     def slices(self, labels: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
-        """None of its own."""
+        """Returns none."""
         return {}
 
 

@@ -1,4 +1,4 @@
-"""Figures of a classifier's answers, in double precision."""
+"""Metrics of a classifier's answers, in double precision."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CALIBRATION_BINS = 15
 
 
 def measure(classes: Sequence[str], labels: Any, scores: Any) -> Outcome:
-    """The outcome of a :class:`~catwalk.problems.multiclass.Multiclass` problem of these classes."""
+    """Returns the outcome of a :class:`~catwalk.problems.multiclass.Multiclass` problem with these classes."""
     truth = arrays.class_indices("labels", labels, classes)
     expected = f"logits or probabilities, shape ({len(truth)}, {len(classes) or 'classes'}), or predicted classes"
     given = arrays.array("scores", scores, f"{expected}, ({len(truth)},)")
@@ -34,7 +34,7 @@ def measure(classes: Sequence[str], labels: Any, scores: Any) -> Outcome:
 
 
 def _logits(given: NDArray[Any], rows: int, classes: Sequence[str], expected: str) -> Floats:
-    """Rows that are distributions all of them are probabilities: their logarithms are logits."""
+    """Returns logits. If all rows are distributions, they are probabilities, and their logarithms are the logits."""
     if given.ndim != 2 or len(given) != rows or given.shape[1] < 2 or (classes and given.shape[1] != len(classes)):
         raise arrays.wrong("scores", expected, given)
     found = arrays.floats("scores", given, expected)
@@ -44,7 +44,9 @@ def _logits(given: NDArray[Any], rows: int, classes: Sequence[str], expected: st
 
 
 def _by_class(truth: Integers, predicted: Integers) -> dict[str, float]:
-    """Without the matrix, which many classes, or numbers that are far apart, would make larger than any memory."""
+    """Returns metrics by class, without the matrix, which would exceed memory for many classes or widely spaced
+    numbers.
+    """
     right = predicted == truth
     classes, place, examples = np.unique(truth, return_inverse=True, return_counts=True)
     hits = np.bincount(place, weights=right, minlength=len(classes))
@@ -63,26 +65,28 @@ def _f1(recall: Floats, precision: Floats) -> Floats:
 
 
 def log_probabilities(logits: NDArray[Any]) -> Floats:
-    """Logarithm of the softmax of each row, shape (n, classes)."""
+    """Returns the logarithm of the softmax of each row, shape (n, classes)."""
     shifted = logits.astype(np.float64)
     shifted -= shifted.max(axis=1, keepdims=True)
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
 
 
 def cross_entropy(logits: NDArray[Any], labels: NDArray[Any]) -> float:
-    """Mean cross-entropy in nats; logits (n, classes), labels (n,)."""
+    """Returns the mean cross-entropy in nats; logits (n, classes), labels (n,)."""
     with np.errstate(invalid="ignore"):
         return float(-log_probabilities(logits)[np.arange(len(labels)), labels].mean())
 
 
 def confusion_matrix(labels: NDArray[Any], predicted: NDArray[Any], classes: int) -> NDArray[np.int64]:
-    """Examples by true class (row) and predicted class (column), shape (classes, classes); labels, predicted (n,)."""
+    """Returns examples by true class (row) and predicted class (column), shape (classes, classes); labels, predicted
+    (n,).
+    """
     cells = labels.astype(np.int64) * classes + predicted
     return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
 
 
 def rates(confusion: NDArray[np.int64]) -> tuple[Floats, Floats, Floats]:
-    """Recall, precision and F1 of each class; 0 where nothing can be divided by."""
+    """Returns recall, precision and F1 of each class; 0 if the divisor is 0."""
     hits = confusion.diagonal().astype(np.float64)
     recall = hits / np.maximum(confusion.sum(axis=1), 1)
     precision = hits / np.maximum(confusion.sum(axis=0), 1)
@@ -90,9 +94,10 @@ def rates(confusion: NDArray[np.int64]) -> tuple[Floats, Floats, Floats]:
 
 
 def calibration_error(logits: NDArray[Any], labels: NDArray[Any], bins: int = CALIBRATION_BINS) -> float:
-    """Expected calibration error: mean distance between confidence and accuracy over equal-width bins of confidence,
-    each bin weighted by its examples (Naeini, Cooper and Hauskrecht, 2015). NaN where a confidence is, for no bin holds
-    that one."""
+    """Returns the expected calibration error: the mean distance between confidence and accuracy over equal-width bins
+    of confidence, each bin weighted by its examples (Naeini, Cooper and Hauskrecht, 2015). NaN if a confidence is NaN,
+    which fits in no bin.
+    """
     with np.errstate(invalid="ignore"):
         confidence = np.exp(log_probabilities(logits).max(axis=1))
     if np.isnan(confidence).any():
@@ -101,6 +106,8 @@ def calibration_error(logits: NDArray[Any], labels: NDArray[Any], bins: int = CA
 
 
 def binned_gap(probability: Floats, true: NDArray[np.bool_], bins: int = CALIBRATION_BINS) -> float:
-    """Mean distance between a probability and how often it came true, over equal-width bins of it; (n,) each."""
+    """Returns the mean distance between a probability and how often it was true, over equal-width bins of it; (n,)
+    each.
+    """
     index = np.minimum((probability * bins).astype(np.int64), bins - 1)
     return float(np.abs(np.bincount(index, weights=probability - true, minlength=bins)).sum() / len(true))

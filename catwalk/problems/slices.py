@@ -1,4 +1,4 @@
-"""Parts of the test examples: how good a model is on each, and on which it got worse."""
+"""Slices of the test examples: how good a model is on each, and on which it got worse."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from catwalk.problems.interface import Outcome, Problem
 from catwalk.problems.paired.differences import Paired, holm
 
 MOST_VALUES = 200
-"""Of one slice; each value is a row, a series and a test."""
+"""The most values of a slice; each value is a row, a series and a test."""
 MISSING = "none"
-"""The value of those that have none."""
+"""The value of examples that have none."""
 
 
 @dataclass(frozen=True)
 class SliceScore:
-    """A model on the examples of one value of a slice."""
+    """A model's score on the examples with one value of a slice."""
 
     examples: int
     metric: float | None
-    """The headline; None: these examples leave it undefined."""
+    """The headline; None if it is undefined for these examples."""
 
 
 @dataclass(frozen=True)
@@ -38,22 +38,22 @@ class SliceDifference:
     value: str
     statistic: Paired
     p: float
-    """One-sided, that it got worse; corrected for all that were looked at (Holm, 1979)."""
+    """The one-sided p-value of a loss, corrected for the number of tests (Holm, 1979)."""
 
 
 def checked(given: Mapping[str, Any], rows: int) -> dict[str, NDArray[Any]]:
-    """What a caller gives as slices: name → value of each example as text, (n,).
+    """Returns slices from a caller: the value of each example as text by slice, (n,) each.
 
     Raises:
-        InputError: one has another shape, or too many values.
+        InputError: one has a different shape, or too many values.
     """
     if not isinstance(given, Mapping):
         raise InputError(f"slices: expected a dict of name → values, shape ({rows},); got {type(given).__name__}")
     found = {}
     for name, values in given.items():
         argument, expected = f"slices[{name!r}]", f"a value for each label, shape ({rows},)"
-        told = arrays.texts(arrays.column(argument, values, expected, rows))
-        text = np.asarray([MISSING if value is None else value for value in told], dtype=object)
+        values_as_text = arrays.texts(arrays.column(argument, values, expected, rows))
+        text = np.asarray([MISSING if value is None else value for value in values_as_text], dtype=object)
         distinct = len(set(text.tolist()))
         if distinct > MOST_VALUES:
             raise InputError(
@@ -66,12 +66,12 @@ def checked(given: Mapping[str, Any], rows: int) -> dict[str, NDArray[Any]]:
 def slice_scores(
     problem: Problem, outcome: Outcome, slices: Mapping[str, NDArray[Any]]
 ) -> dict[str, dict[str, SliceScore]]:
-    """The headline metric by slice and value, of checked slices."""
+    """Returns the headline metric by slice and value, for checked slices."""
     found: dict[str, dict[str, SliceScore]] = {name: {} for name in slices}
     for name, value, members in _parts(slices):
         try:
             metrics = problem.measure(outcome.labels[members], outcome.scores[members]).metrics
-        except InputError:  # AUC, of a single class
+        except InputError:  # AUC of a single class
             metrics = {}
         found[name][value] = SliceScore(int(members.sum()), metrics.get(problem.metrics[0].name))
     return found
@@ -80,14 +80,14 @@ def slice_scores(
 def regressions(
     problem: Problem, labels: NDArray[Any], challenger: Floats, baseline: Floats, slices: Mapping[str, NDArray[Any]]
 ) -> list[SliceDifference]:
-    """Each value of each slice, the one that got worse most clearly first; what is too small to test is left out.
+    """Returns each value of each slice, the one that got worse most clearly first, without those too small to test.
 
     Args:
-        problem: what both models were asked.
-        labels: as in the outcome, (n,).
-        challenger: its loss, (n,).
-        baseline: the other model's, (n,).
-        slices: name → value of each example, (n,).
+        problem: The models' kind of problem.
+        labels: The labels, as in the outcome, (n,).
+        challenger: The challenger's loss, (n,).
+        baseline: The other model's loss, (n,).
+        slices: The value of each example by slice, (n,) each.
     """
     tested = [
         (name, value, problem.paired(labels[members], challenger[members], baseline[members]))

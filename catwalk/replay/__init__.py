@@ -1,1 +1,1 @@
-"""From the ledger to Prometheus: the points of a run, the room that they take, and sending them again."""
+"""From the ledger to Prometheus: the points of a run, the series that they need, and resending them."""

@@ -1,11 +1,10 @@
-"""Writes a run's points as Prometheus blocks, one sample a series at its true time.
+"""Writes a run's points as Prometheus blocks, one sample per series at its true time.
 
-Every `last_over_time` window that covers this time finds it, and that is how tables and panels read per-run series. The
-samples carry the labels `job` and `instance` of statsd_exporter as Prometheus scrapes it, so that they continue the
-scraped series.
+Every `last_over_time` window that covers this time finds it, and tables and panels read per-run series that way. The
+samples have the labels `job` and `instance` of statsd_exporter's scrape, so that they continue the scraped series.
 
-Blocks must not reach into the last three hours, which Prometheus still holds in its open head. It picks up new blocks
-in its data folder by itself, within a minute or so.
+Blocks must not overlap the last three hours, which are still in Prometheus' open head. Prometheus picks up new blocks
+in its data folder automatically, within about a minute.
 """
 
 from __future__ import annotations
@@ -27,10 +26,10 @@ _PROMTOOL_TIMEOUT = 600.0
 
 @dataclass(frozen=True)
 class Written:
-    """What became of the points."""
+    """The result of writing the points."""
 
     transport: Literal["backfill", "file"]
-    """Blocks; or one file of OpenMetrics where there is no promtool, or no data folder to load blocks into."""
+    """Blocks, or one OpenMetrics file if there is no promtool, or no data folder to load blocks into."""
     where: Path
     sentence: str
 
@@ -39,9 +38,9 @@ def backfill(run_id: str, points: list[Point], out: Path | None) -> Written:
     """Writes the blocks of one run.
 
     Args:
-        run_id: the run.
-        points: all that it has.
-        out: folder for the blocks; None: Prometheus' data folder.
+        run_id: The run.
+        points: All its points.
+        out: The folder for the blocks; None for Prometheus' data folder.
 
     Raises:
         CatwalkError: they can't be written.
@@ -56,12 +55,13 @@ def backfill(run_id: str, points: list[Point], out: Path | None) -> Written:
             "promtool is not on the PATH" if promtool is None else "Prometheus' data folder is not on this machine"
         )
         sentence = (
-            f"{missing}: wrote {len(points)} points to {file}; load them where both are with `promtool tsdb "
+            f"{missing}: wrote {len(points)} points to {file}; load them on a machine that has both with `promtool "
+            "tsdb "
             f"create-blocks-from openmetrics --max-block-duration=720h {file} DATA_FOLDER`"
         )
         return Written("file", file, sentence)
     blocks = _create_blocks(promtool, text, folder)
-    seen = "Prometheus shows them within a minute or so" if out is None else "move them into Prometheus' data folder"
+    seen = "Prometheus shows them within about a minute" if out is None else "move them into Prometheus' data folder"
     sentence = (
         f"{len(points)} points of run {run_id} written as {blocks} block{'s' * (blocks != 1)} to {folder}; {seen}"
     )
@@ -69,7 +69,7 @@ def backfill(run_id: str, points: list[Point], out: Path | None) -> Written:
 
 
 def _create_blocks(promtool: Path, text: str, folder: Path) -> int:
-    """Builds blocks beside the others and moves each in by one rename: Prometheus never sees half a block."""
+    """Builds blocks in a temporary folder and renames each into place, so Prometheus never sees a partial block."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="catwalk-replay-", dir=folder) as work:
@@ -95,7 +95,7 @@ def _run_promtool(promtool: Path, file: Path, built: Path) -> None:
     )
     if done.returncode:
         reason = (done.stderr or done.stdout).strip().splitlines() or ["no reason given"]
-        raise CatwalkError(f"promtool could not make blocks: {reason[-1]}")
+        raise CatwalkError(f"promtool could not create blocks: {reason[-1]}")
 
 
 def _write(file: Path, text: str) -> None:

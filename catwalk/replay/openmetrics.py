@@ -10,11 +10,11 @@ from catwalk.telemetry.wire.labels import label_values
 
 
 def openmetrics(points: Iterable[Point], target: dict[str, str]) -> str:
-    """The exposition, for `promtool tsdb create-blocks-from openmetrics`.
+    """Returns the exposition, for `promtool tsdb create-blocks-from openmetrics`.
 
     Args:
-        points: of one run or of several.
-        target: labels that the scrape would have added.
+        points: The points of one run or several.
+        target: The labels that the scrape would have added.
     """
     families: dict[str, list[Point]] = {}
     for point in points:

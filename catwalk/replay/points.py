@@ -1,4 +1,4 @@
-"""Every point of a run, from its ledger: what Prometheus must hold of it in the end."""
+"""Every point of a run, from its ledger, that Prometheus must finally have."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from catwalk.telemetry.points import (
 
 
 def run_points(run: Run) -> list[Point]:
-    """Every point of a run's ledger within its budget: the same series that its stages have sent, or should have.
+    """Returns every point of a run's ledger within its budget: the series that its stages have sent, or should have.
 
     Raises:
         StoreError: the ledger could not be read, or its records contradict each other.
@@ -37,10 +37,10 @@ def run_points(run: Run) -> list[Point]:
 
 
 def left_out(run: Run) -> int:
-    """Series of a run that are left out of Prometheus, now that it has trained.
+    """Returns how many series of a run are left out of Prometheus, after its training.
 
-    That was said when the run was opened, unless it trains longer than its configuration says, or that says nothing, or
-    what it measures was not known then.
+    The number was known when the run was opened, unless it trains longer than configured, has no configured length, or
+    its metrics were unknown then.
 
     Raises:
         StoreError: the ledger could not be read.
@@ -55,7 +55,7 @@ def left_out(run: Run) -> int:
 
 
 def _whole(run: Run) -> int:
-    """Series that a run would make if there were room for everything."""
+    """Returns the number of series of a run if everything fitted."""
     record, training, evaluation = run.record, run.training(), run.evaluation()
     unlimited = replace(record, series_budget=None)
     stages = [point for attempt in _last_ended(run.attempts()).values() for point in stage_points(unlimited, attempt)]
@@ -64,6 +64,6 @@ def _whole(run: Run) -> int:
 
 
 def _last_ended(attempts: list[AttemptRecord]) -> dict[str, AttemptRecord]:
-    """Stage → the attempt that speaks for it. A superseded one never does: its successor has its place."""
+    """Returns the attempt that represents each stage. A superseded attempt never does: its successor replaces it."""
     ended = [record for record in attempts if record.ended is not None and record.outcome != "superseded"]
     return {record.stage: record for record in sorted(ended, key=lambda record: record.number)}

@@ -1,4 +1,4 @@
-"""What replay asks of Prometheus' API: what it has of a run, how it scrapes statsd_exporter, where its data lies."""
+"""Replay's requests to Prometheus' API: the series of a run, the scrape of statsd_exporter, the data folder."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from catwalk.errors import CatwalkError
 SCRAPE_JOB = "statsd_exporter"
 """statsd_exporter's job name in prometheus.yml."""
 UNKNOWN = (OSError, ValueError, KeyError, TypeError)
-"""What asking raises where nobody answers, or something that is no Prometheus."""
+"""The errors of a request if there is no answer, or not from a Prometheus."""
 _TIMEOUT = 5.0
 
 
 def series_of(run_id: str) -> int:
-    """Series of a run that Prometheus has had within a day.
+    """Returns how many series of a run Prometheus has had within a day.
 
     Raises:
-        UNKNOWN: it can't be asked.
+        UNKNOWN: it does not answer.
         CatwalkError: it refuses the password.
     """
     query = f'count(last_over_time({{__name__=~"ml_.+", run_id="{run_id}"}}[1d]))'
@@ -31,7 +31,7 @@ def series_of(run_id: str) -> int:
 
 
 def scraped_labels() -> dict[str, str]:
-    """What Prometheus' scrape of statsd_exporter adds to each series."""
+    """Returns the labels that Prometheus' scrape of statsd_exporter adds to each series."""
     try:
         targets = _ask("targets?state=active")["activeTargets"]
         found = [target["labels"] for target in targets if target["labels"]["job"] == SCRAPE_JOB]
@@ -41,7 +41,7 @@ def scraped_labels() -> dict[str, str]:
 
 
 def data_folder() -> Path | None:
-    """Where the running Prometheus keeps its blocks, if that is on this machine."""
+    """Returns the folder with the blocks of the running Prometheus, if it is on this machine."""
     try:
         folder = Path(_ask("status/flags")["storage.tsdb.path"])
     except UNKNOWN:
@@ -55,6 +55,6 @@ def _ask(path: str) -> Any:
         return json.loads(access.fetch(f"{base}/api/v1/{path}", timeout=_TIMEOUT))["data"]
     except OSError as error:
         if access.refused(error):
-            # Blocks with guessed labels, or none at all, would be worse than to stop here.
+            # Blocks with guessed labels, or no blocks, would be worse than an error here.
             raise CatwalkError(access.complaint("Prometheus", base, "CATWALK_PROMETHEUS_URL", error)) from error
         raise

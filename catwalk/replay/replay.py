@@ -1,7 +1,7 @@
-"""Puts a run's points into Prometheus once more, from the ledger.
+"""Puts a run's points into Prometheus again, from the ledger.
 
-The run's age decides how. While a run's points are compared with what Prometheus holds, they go by StatsD, which
-stamps "now": that is how rules count them. Older points become Prometheus blocks at their true time.
+The run's age decides how. While a run's points are compared with those in Prometheus, they are sent through StatsD,
+which stamps "now", as rules expect. Older points become Prometheus blocks at their true time.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from catwalk.telemetry.observer import Observer
 
 @dataclass(frozen=True)
 class Replayed:
-    """What a replay has done."""
+    """The result of a replay."""
 
     run_id: str
     transport: str
-    """``statsd``, ``backfill``, or ``file`` where there is no promtool or no data folder to load blocks into."""
+    """``statsd``, ``backfill``, or ``file`` if there is no promtool or no data folder to load blocks into."""
     points: int
     where: str
-    """Address, folder or file."""
+    """The address, folder or file."""
     sentence: str
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Returns plain values, for JSON."""
         return asdict(self)
 
 
@@ -43,17 +43,17 @@ def replay(run: Run, observer: Observer, out: Path | None, now: float) -> Replay
     """Sends or backfills every point of a run's ledger.
 
     Args:
-        run: which.
-        observer: by whom points go over StatsD.
-        out: folder for blocks; given, the run is backfilled whatever its age.
-        now: seconds since the epoch.
+        run: The run.
+        observer: The observer that sends points through StatsD.
+        out: The folder for blocks; if given, the run is backfilled whatever its age.
+        now: Seconds since the epoch.
 
     Raises:
         CatwalkError: there is nothing to send, or it could not be sent.
     """
     points = run_points(run)
     if not points:
-        why = "may make no series in Prometheus" if run.record.series_budget == 0 else "has no points yet"
+        why = "may have no series in Prometheus" if run.record.series_budget == 0 else "has no points yet"
         raise CatwalkError(f"run {run.run_id} {why}")
     if out is None and now - max(point.time for point in points) < WATCHED_SECONDS:
         sentence = send_and_confirm(run, points, observer)
@@ -63,5 +63,5 @@ def replay(run: Run, observer: Observer, out: Path | None, now: float) -> Replay
 
 
 def as_openmetrics(run: Run) -> str:
-    """Every point of a run's ledger, for `promtool tsdb create-blocks-from openmetrics` on another machine."""
+    """Returns every point of a run's ledger, for `promtool tsdb create-blocks-from openmetrics` on another machine."""
     return openmetrics(run_points(run), scraped_labels())

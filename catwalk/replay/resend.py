@@ -1,4 +1,4 @@
-"""Sends every point of a run's ledger once more by StatsD, which stamps "now"."""
+"""Resends every point of a run's ledger through StatsD, which stamps "now"."""
 
 from __future__ import annotations
 
@@ -19,55 +19,55 @@ from catwalk.telemetry.points import Point
 log = logging.getLogger(__name__)
 
 ARRIVAL_SECONDS = 90.0
-"""How long what was sent may take to be in Prometheus: some scrapes, and one that fails."""
+"""How long sent points may take to appear in Prometheus: a few scrapes, and one that fails."""
 _ASK_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class Sent:
-    """What became of a run's points."""
+    """What happened to a run's points."""
 
     arrived: int = 0
     lost: int = 0
-    """Since the observer was last asked."""
+    """Points lost since the observer was last asked."""
     left_out: int = 0
-    """Series that the run had no room for, as far as it has trained."""
+    """Series that did not fit, as far as the run has trained."""
 
 
 def send_again(run: Run, observer: Observer, *, ended: bool) -> Sent:
-    """Sends again as the last thing that a run does; nothing that goes wrong here stops it.
+    """Resends the points as the last action of a run; no failure here stops it.
 
     Args:
-        ended: it makes no more series. One that has failed may go on: it keeps the room that it was given.
+        ended: Whether it makes no more series. A failed run may continue, so it keeps its room.
     """
     sent = _send(run, observer, ended) if observer.sends else Sent(left_out=run.record.series_left_out)
     return replace(sent, lost=sent.lost + observer.take_dropped())
 
 
 def _send(run: Run, observer: Observer, ended: bool) -> Sent:
-    """What became of them, but for those that the observer itself has lost."""
+    """Returns what happened to them, except for those that the observer itself lost."""
     try:
         points, without = run_points(run), left_out(run)
         kept = 0 if ended else run.record.series_budget or 0
         fits = take_again(run.store, run.record, max(kept, len(points)))
     except Exception as error:
-        log.warning("points can't be sent again: %s", " ".join(str(error).split()))
+        log.warning("can't resend points: %s", " ".join(str(error).split()))
         return Sent(0, 1, run.record.series_left_out)
     if not fits:
-        log.warning("points can't be sent again: other runs have taken all the room that runs have in Prometheus")
+        log.warning("can't resend points: other runs use all the series that runs may have in Prometheus")
         return Sent(0, len(points), without)
     return Sent(observer.resend(points), 0, without)
 
 
 def send_and_confirm(run: Run, points: list[Point], observer: Observer) -> str:
-    """Sends all points of a run, and waits until Prometheus has them; says so in a sentence.
+    """Sends all points of a run, and waits until Prometheus has them; returns a sentence about it.
 
     Raises:
         CatwalkError: they have no room, could not be sent, or did not arrive.
     """
     if not take_again(run.store, run.record, len(points)):
         raise CatwalkError(
-            f"{len(points)} points of run {run.run_id} have no room in Prometheus beside those of other runs; try "
+            f"{len(points)} points of run {run.run_id} don't fit into Prometheus beside those of other runs; try "
             "again in an hour, or write them as blocks with --out"
         )
     observer.take_dropped()
@@ -80,11 +80,11 @@ def send_and_confirm(run: Run, points: list[Point], observer: Observer) -> str:
             else "set CATWALK_STATSD to statsd_exporter's host:port"
         )
         raise CatwalkError(f"{dropped or 'all'} points of run {run.run_id} could not be sent; {remedy}")
-    return f"{sent} points of run {run.run_id} sent by StatsD; {_arrival(run.run_id, sent)}"
+    return f"{sent} points of run {run.run_id} sent through StatsD; {_arrival(run.run_id, sent)}"
 
 
 def _arrival(run_id: str, points: int) -> str:
-    """Whether Prometheus has a run's points, as it says itself, given time for a scrape.
+    """Returns whether Prometheus has a run's points, after time for a scrape.
 
     Raises:
         CatwalkError: it has not, or refuses the password.
@@ -94,11 +94,11 @@ def _arrival(run_id: str, points: int) -> str:
         try:
             found = prometheus.series_of(run_id)
         except prometheus.UNKNOWN:
-            return f"whether Prometheus has them is not known, since {part_url('prometheus')} can't be asked"
+            return f"it is unknown whether Prometheus has them, because {part_url('prometheus')} does not answer"
         if found >= points:
             return "Prometheus has them"
         time.sleep(_ASK_SECONDS)
     raise CatwalkError(
         f"{points} points of run {run_id} were sent, but Prometheus has {found} of them after {ARRIVAL_SECONDS:.0f} s; "
-        "`catwalk doctor` says what is wrong on the way"
+        "run `catwalk doctor` to find out what is wrong on the way"
     )

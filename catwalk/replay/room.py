@@ -1,7 +1,7 @@
-"""Takes a run's part of the series that Prometheus accepts of all runs, and writes it into the store.
+"""Reserves a run's part of the series that Prometheus accepts from all runs, and writes it into the store.
 
-How large a part is, :mod:`catwalk.telemetry.budget` says. Whoever opens a run or sends its points again takes it here,
-by compare-and-swap.
+:mod:`catwalk.telemetry.budget` decides how large a part is. It is reserved here by compare-and-swap when a run is
+opened or its points are resent.
 """
 
 from __future__ import annotations
@@ -23,34 +23,33 @@ log = logging.getLogger(__name__)
 
 KEY = "telemetry/series.json"
 RENEWED_SECONDS = OPEN_SECONDS / 4
-"""How often a run that goes on says so here, at most: the store may be out once or twice."""
+"""How often, at most, a continuing run renews its part: the store may be unavailable once or twice."""
 
 
 def with_room(store: Store, run: RunRecord, epochs: Sequence[int]) -> RunRecord:
-    """The record of a run that is about to be opened, with the series that it may make.
+    """Returns the record of a run that is about to be opened, with its number of series.
 
-    A store that does not answer stops no run here: it then has room for the little that always fits.
+    A store that does not answer does not stop the run, which then gets the minimum that always fits.
 
     Args:
-        store: that the record goes to.
-        run: the record.
-        epochs: that each trial of its sweep is to train, 0 where that is not known; the run's own alone where it is no
-            trial.
+        store: The store of the record.
+        run: The record.
+        epochs: The planned epochs of each trial of its sweep, 0 if unknown; only the run's own if it is not a trial.
     """
     try:
         granted = take(store, run, len(epochs), max(epochs))
     except Exception as error:
         granted = smallest(run)
-        log.warning("no more than %d series of this run are sent: their room could not be taken: %s", granted, error)
+        log.warning("only %d series of this run are sent, because their room could not be reserved: %s", granted, error)
     without = 0 if run.metric_series else series_left_out(run.epochs, len(run.classes), granted)
     return replace(run, series_budget=granted, series_left_out=without)
 
 
 def take(store: Store, run: RunRecord, trials: int, epochs: int, now: float | None = None) -> int:
-    """Takes a part for a run that is opened, or finds that of its sweep.
+    """Reserves a part for a run that is being opened, or finds that of its sweep.
 
     Returns:
-        The series that the run may make; 0 where not even its test and stages have room. The arguments are those of
+        The number of series that the run may have; 0 if not even its test and stages fit. The arguments are those of
         :func:`catwalk.telemetry.budget.taken`.
 
     Raises:
@@ -62,10 +61,10 @@ def take(store: Store, run: RunRecord, trials: int, epochs: int, now: float | No
 
 
 def take_again(store: Store, run: RunRecord, series: int, now: float | None = None) -> bool:
-    """Holds a run's part for as long as what is sent now stays in statsd_exporter; takes one for a run that has none.
+    """Extends a run's part for as long as points sent now stay in statsd_exporter; reserves one if the run has none.
 
     Returns:
-        Whether that many series have room.
+        Whether that many series fit.
 
     Raises:
         StoreError: the store does not answer.
@@ -75,7 +74,7 @@ def take_again(store: Store, run: RunRecord, series: int, now: float | None = No
 
 
 def give_up(store: Store, run_id: str, seen: float) -> None:
-    """Lets go of the part of a run that has ended without a word, and was last seen then.
+    """Releases the part of a run that ended silently, and was last seen at this time.
 
     Raises:
         StoreError: the store does not answer.
@@ -85,16 +84,15 @@ def give_up(store: Store, run_id: str, seen: float) -> None:
 
 @dataclass
 class Hold:
-    """Keeps the part of a run that trains for longer than a part is held."""
+    """Renews the part of a run that trains for longer than a part is held."""
 
     store: Store
     run: RunRecord
     renewed: float = field(default_factory=lambda: time.time())
-    """Unix time at which it was last held on; 0: that may be long ago."""
+    """The Unix time at which it was last renewed; 0 if that may be long ago."""
 
     def renew(self) -> None:
-        """To be called whenever the run shows that it lives; asks the store twice an hour. What goes wrong stops
-        no run."""
+        """Call it at every sign of life of the run; it asks the store twice an hour. Failures don't stop the run."""
         now = time.time()
         if self.run.series_budget is None or now - self.renewed < RENEWED_SECONDS:
             return
@@ -102,11 +100,11 @@ class Hold:
         try:
             _swap(self.store, now, lambda parts: held_on(parts, self.run, now))
         except Exception as error:
-            log.warning("the room of this run's series could not be kept: %s", error)
+            log.warning("the room of this run's series could not be renewed: %s", error)
 
 
 def _swap(store: Store, now: float, change: Callable[[Parts], tuple[str, Part] | None]) -> Part | None:
-    """Adds or replaces the part that `change` makes of those that are held; who is refused reads again."""
+    """Adds or replaces the part that `change` returns for the held parts; if the write is refused, reads again."""
 
     def step() -> Part | None:
         parts, etag = _read(store, now)
@@ -117,13 +115,13 @@ def _swap(store: Store, now: float, change: Callable[[Parts], tuple[str, Part] |
         store.put(KEY, to_json(Parts({**parts.held, name: part})), if_match=etag, create=etag is None)
         return part
 
-    return swap("the list of series that runs may make", step)
+    return swap("the list of series of runs", step)
 
 
 def _read(store: Store, now: float) -> tuple[Parts, str | None]:
-    """What is held, and the ETag to replace it by; what is damaged counts for nothing and is replaced.
+    """Returns the held parts, and the ETag for replacing them; damaged parts are ignored and replaced.
 
-    No part is held for longer than from now: somebody's clock may have been ahead when it was taken.
+    No part is held for longer than one taken now: the clock may have been ahead when it was taken.
     """
     found = store.find(KEY)
     if found is None:

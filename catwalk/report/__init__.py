@@ -4,4 +4,4 @@ Nothing here needs torch: predictions and images are read as numpy arrays.
 """
 
 NAVIGATION = "<!-- navigation -->"
-"""In each page, where a server may put links to what lies around it."""
+"""The place in each page where a server may put its navigation links."""

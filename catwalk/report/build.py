@@ -1,6 +1,6 @@
 """Builds the report of a run: one self-contained HTML page, and its figures as PNG files.
 
-Whatever is missing or damaged is replaced by a sentence; the rest stays.
+A sentence replaces anything that is missing or damaged; the rest of the page stays.
 """
 
 from __future__ import annotations
@@ -27,25 +27,26 @@ class Report:
     """A report, ready to be stored."""
 
     name: str
-    """What it is about, such as a run id."""
+    """The subject, such as a run id."""
     html: bytes
     figures: dict[str, bytes]
-    """Name → PNG."""
+    """The PNG of each figure, by name."""
     missing: dict[str, str]
-    """Name of a figure that could not be drawn → the sentence that says why."""
+    """Why a figure could not be drawn, a sentence by name."""
 
 
 def build(run: Run) -> Report:
-    """
+    """Reads and draws the report of a run.
+
     Raises:
         NotFoundError: there is no such run.
-        StoreUnavailableError: S3 is out.
+        StoreUnavailableError: S3 is unavailable.
     """
     return assemble(read_facts(run), time.time())
 
 
 def assemble(facts: Facts, now: float) -> Report:
-    """The report of what was read, at a time in seconds since the epoch."""
+    """Returns the report of these facts; `now` is in seconds since the epoch."""
     pictures, shown, missing = draw_all(by_kind.FIGURES[facts.problem.kind], facts)
     cells, place = list(shown.values()), by_kind.before_dataset(shown)
     cells[place:place] = run_sections.dataset(facts)
@@ -61,7 +62,7 @@ def assemble(facts: Facts, now: float) -> Report:
 def draw_all(
     figures: Mapping[str, tuple[str, Callable[[T], style.Drawing]]], subject: T
 ) -> tuple[dict[str, bytes], dict[str, Html], dict[str, str]]:
-    """By name PNG files, what the page shows, and why a figure could not be drawn."""
+    """Returns three mappings by name: PNG files, what the page shows, and why a figure could not be drawn."""
     pictures: dict[str, bytes] = {}
     shown: dict[str, Html] = {}
     missing: dict[str, str] = {}
@@ -73,7 +74,7 @@ def draw_all(
             if not str(reason):
                 continue
             missing[name] = str(reason)
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:  # nonsense in a record
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:  # a nonsense record
             missing[name] = f"This could not be drawn: {type(error).__name__}: {error}."
         else:
             pictures[name] = picture
@@ -97,6 +98,6 @@ def write(report: Report, folder: Path) -> Path:
         write_whole(target, report.html)
     except OSError as error:
         raise CatwalkError(
-            f"{folder} can't be written to: {error.strerror}; choose another with --out, or - for standard output"
+            f"can't write to {folder}: {error.strerror}; choose another folder with --out, or - for standard output"
         ) from error
     return target

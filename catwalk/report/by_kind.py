@@ -1,4 +1,4 @@
-"""What a run's report draws, a table a kind of problem. A figure that a run of the kind never has is left out."""
+"""The figures of a run's report, one table per kind of problem, with only the figures that the kind can have."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from catwalk.report.facts import Facts
 from catwalk.report.figures import binary, calibration, classes, curves, examples, history, regression, style
 
 Figures = Mapping[str, tuple[str, Callable[[Facts], style.Drawing]]]
-"""Name of the PNG file → title, and what draws it; in the page's order."""
+"""Maps the name of the PNG file to the title and the function that draws it, in the page's order."""
 
 
 def _scored(facts: Facts) -> binary.Scored:
@@ -82,8 +82,9 @@ _HISTORY = ("accuracy_over_runs", "headline_over_runs", "stage_durations")
 
 
 def before_dataset(shown: Mapping[str, object]) -> int:
-    """How many of the figures come before the table of the dataset: it goes beside the reliability diagram, which is as
-    tall, else before those of other runs."""
+    """Returns how many figures come before the table of the dataset: it goes beside the reliability diagram, which is
+    as tall, or otherwise before the figures of other runs.
+    """
     found = list(shown)
     if "reliability" in shown:
         return found.index("reliability") + 1

@@ -1,4 +1,4 @@
-"""The gate's checks as a table: each value in the unit of what it is about."""
+"""The gate's checks as a table, each value in its own unit."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ _NAMES = {
     "test_set_size": "test set is large enough",
     "not_inferior_champion": "not inferior to the champion",
     "not_inferior_anchor": "not inferior to the anchor",
-    "anchor_fresh": "anchor as good as ever",
-    "serves": "serves as it was tested",
+    "anchor_fresh": "anchor is not stale",
+    "serves": "serves what was tested",
 }
 _DIFFERENCES = ("better", "not_inferior_champion", "not_inferior_anchor")
-"""Checks whose value is a difference of the headline metric, positive where the challenger is better; what begins so
-and goes on with another metric's name is about that one."""
+"""Checks whose value is a difference of the headline metric, positive if the challenger is better. A check that has
+another metric's name after one of these is about that metric.
+"""
 
 
 def decision_table(decision: DecisionRecord, problem: Problem) -> Html:
-    """A check a line."""
+    """Returns a table with one check per line."""
     rows: list[list[Content]] = [
         [
             _name(check.check, problem),
@@ -59,7 +60,7 @@ def _badge(check: CheckRecord) -> Html:
 
 
 def _difference_of(check: str, problem: Problem) -> Metric | None:
-    """The metric that a check's value is a difference of; None: it is none."""
+    """Returns the metric of a check whose value is a difference, otherwise None."""
     if check in _DIFFERENCES:
         return problem.metrics[0]
     if not check.startswith(_DIFFERENCES[1:]):
@@ -89,7 +90,7 @@ def _value(check: CheckRecord, value: float | None, problem: Problem) -> str:
 
 def _limit(check: CheckRecord, problem: Problem) -> str:
     if check.check == "better":
-        return "–"  # its threshold is a p-value, which the sentence names
+        return "–"  # its threshold is a p-value, which the sentence gives
     return _value(check, check.threshold, problem)
 
 

@@ -1,4 +1,4 @@
-"""What reports are made of beside the kit of all pages: figures, runs by their look, and what stands for a gap."""
+"""Elements that only reports have: figures, runs with their swatch, and placeholders for what is missing."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ _MARKERS = {
     "v": "M26 15l7.5-13h-15z",
     "P": "M23.5 1h5v4.5h4.5v5h-4.5v4.5h-5v-4.5h-4.5v-5h4.5z",
 }
-"""A marker of matplotlib → its outline in a swatch of 52 × 16."""
+"""Maps a marker of matplotlib to its outline in a swatch of 52 × 16."""
 
 
 def document(title: str, *body: Html) -> bytes:
-    """A whole page, to be stored as a file."""
+    """Returns a whole page, to be stored as a file."""
     return markup.document(title, *body, navigation=Html(NAVIGATION)).encode(errors="replace")
 
 
 def figure(drawing: style.Drawing) -> Html:
-    """A figure as an image within the page."""
+    """Returns a figure as an image within the page."""
     image = _image(style.as_svg(drawing), drawing.alt, "")
     caption = element("figcaption", drawing.note) if drawing.note else ""
     return element("figure", joined(element("h3", drawing.title), image, caption), "card")
 
 
 def missing(title: str, sentence: str) -> Html:
-    """What stands where something can't be shown."""
+    """Returns the placeholder for something that can't be shown."""
     return card(element("h3", title), element("p", sentence, "quiet"), css="missing")
 
 
 def swatch(run_id: str) -> Html:
-    """A piece of a run's line, so that it is found again in figures."""
+    """Returns a piece of a run's line, which identifies the run in figures."""
     look = style.run_style(run_id)
     dashes = f' stroke-dasharray="{" ".join(f"{2.4 * length:g}" for length in look.dashes)}"' if look.dashes else ""
     dark = style.DARK[look.colour]
@@ -52,7 +52,7 @@ def swatch(run_id: str) -> Html:
 
 
 def run_name(run_id: str) -> Html:
-    """A run's id after its swatch."""
+    """Returns a run's swatch and id."""
     return element("span", joined(swatch(run_id), run_id), "run")
 
 

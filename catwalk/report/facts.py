@@ -1,4 +1,4 @@
-"""Reads from the ledger all that a report shows. What can't be had comes as a sentence that says why."""
+"""Reads everything that a report shows from the ledger. A sentence says why something can't be read."""
 
 from __future__ import annotations
 
@@ -36,14 +36,15 @@ from catwalk.storage.store import Store
 
 T = TypeVar("T")
 MOST_RUNS = 1_000
-"""A chart of more would be a smear."""
+"""A chart of more runs would be unreadable."""
 ONE_BY_ONE = 100
-"""Summaries that are read with a request each: a report should not take longer for having a long past."""
+"""How many summaries are read with a request each: a long past should not slow a report down."""
 
 
 class MissingError(Exception):
-    """What a part of the report needs is not there. The message is the sentence that takes its place; empty: a run of
-    this kind never has it, so nothing does."""
+    """Something that a part of the report needs is missing. The message is the sentence that takes its place; empty if
+    a run of this kind never has it, so that nothing takes its place.
+    """
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,11 @@ class Part(Generic[T]):
 
     value: T | None
     why: str = ""
-    """The sentence to show where there is no value; empty: a run of this kind never has one."""
+    """The sentence to show if there is no value; empty if a run of this kind never has one."""
 
     def get(self) -> T:
-        """
+        """Returns the value.
+
         Raises:
             MissingError: there is no value.
         """
@@ -66,14 +68,14 @@ class Part(Generic[T]):
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model says of each test example."""
+    """A model's answers for all test examples."""
 
     labels: NDArray[np.int64]
     """The truth, shape (n,)."""
     logits: NDArray[np.float32]
     """Shape (n, classes)."""
     classes: list[str]
-    """Names of the classes, in label order."""
+    """The names of the classes, in label order."""
 
     @cached_property
     def predicted(self) -> NDArray[np.int64]:
@@ -97,15 +99,17 @@ class Predictions:
 
     @cached_property
     def truth(self) -> NDArray[np.str_]:
-        """Name of each example's class, shape (n,): what holds between runs, while a class index need not."""
+        """The name of each example's class, shape (n,): names are the same in all runs, but class indices may
+        differ.
+        """
         return np.array(self.classes, dtype=np.str_)[self.labels]
 
     def indices(self, names: Collection[str]) -> NDArray[np.intp]:
-        """Of the examples whose true class is one of these, ascending."""
+        """Returns the indices of the examples whose true class is one of these, ascending."""
         return np.flatnonzero(np.isin(self.labels, [label for label, name in enumerate(self.classes) if name in names]))
 
     def among(self, names: Collection[str]) -> Predictions:
-        """The same for those examples only; the model may still say any class."""
+        """Returns the predictions for those examples only; the model may still answer any class."""
         kept = self.indices(names)
         if len(kept) == len(self.labels):
             return self
@@ -117,14 +121,14 @@ class Previews:
     """Pictures of test examples that were stored with the run."""
 
     indices: NDArray[np.int64]
-    """Of the examples among all that were tested, shape (n,), the worst mistake first."""
+    """Indices into all tested examples, shape (n,), the worst mistake first."""
     pictures: NDArray[np.uint8]
     """Shape (n, height, width), or (n, height, width, 3 or 4) in colour."""
 
 
 @dataclass(frozen=True, eq=False)
 class Common:
-    """What a run and its champion said of the examples that both were tested on, in the same order."""
+    """The answers of a run and its champion for the examples that both were tested on, in the same order."""
 
     ours: Answers
     theirs: Answers
@@ -132,7 +136,7 @@ class Common:
 
 @dataclass(frozen=True)
 class Facts:
-    """One run, as far as its ledger goes."""
+    """One run, with what its ledger holds."""
 
     run_id: str
     record: RunRecord
@@ -146,25 +150,25 @@ class Facts:
     images: Part[NDArray[np.uint8]] = Part(None)
     """The test images, shape (n, height, width), or (n, height, width, 3 or 4) in colour."""
     champion_id: str = ""
-    """The champion that the decision was made against; empty: none."""
+    """The champion that the decision compared with; empty if there was none."""
     champion: Part[Predictions] = Part(None)
     """Its predictions on this run's test examples, its classes in this run's order."""
     champion_dataset: Part[DatasetRecord] = Part(None)
     past: list[SummaryRecord] = field(default_factory=list)
     """Runs of the same model, this one included, oldest first."""
     older: int = 0
-    """Runs of any model that were too many to read."""
+    """How many runs of any model were left out, because there were too many to read."""
     sweep: SweepRecord | None = None
-    """What the sweep that this run is a trial of has chosen; None where there is none, or not yet."""
+    """The choice of the sweep that this run is a trial of; None if there is no sweep, or it has not chosen yet."""
     in_service: ChampionRecord | None = None
-    """The champion of today, with its history."""
+    """The current champion, with its history."""
     previews: Part[Previews] = Part(None)
-    """Pictures of its worst mistakes; neither a value nor a reason: it was not to have any."""
+    """Pictures of its worst mistakes; neither a value nor a reason if it should have none."""
     champion_evaluation: Part[EvaluationRecord] = Part(None)
     answers: Part[Answers] = Part(None)
-    """What a run that logs said of each test example; the stages store `predictions` instead."""
+    """The answers of a run that logs, for all test examples; the stages store `predictions` instead."""
     common: Part[Common] = Part(None)
-    """The same beside the champion's."""
+    """The same, with the champion's."""
 
     @property
     def logs(self) -> bool:
@@ -173,19 +177,20 @@ class Facts:
 
     @cached_property
     def problem(self) -> Problem:
-        """What the model is asked.
+        """The kind of problem that the model solves.
 
         Raises:
-            ConfigError: a kind that this version doesn't know.
+            ConfigError: this version doesn't know the kind.
         """
         return of_record(self.record)
 
 
 def read_facts(run: Run) -> Facts:
-    """
+    """Reads everything that the report of a run shows.
+
     Raises:
         NotFoundError: there is no such run.
-        StoreUnavailableError: S3 is out, so nothing can be said.
+        StoreUnavailableError: S3 is unavailable.
     """
     record = run.record
     past, older = read_past(run.store, record.model)
@@ -193,14 +198,14 @@ def read_facts(run: Run) -> Facts:
     summary = own[0] if own else run.summary()
     if summary is None:
         raise NotFoundError(
-            f"run {run.run_id} has no summary: it was interrupted as it started; run or trigger it again"
+            f"run {run.run_id} has no summary: it was interrupted while starting; run or trigger it again"
         )
     recorded = replace(_recorded(run, record, summary), past=past, older=older)
     return _with_champion(run, _with_answers(run, recorded))
 
 
 def _recorded(run: Run, record: RunRecord, summary: SummaryRecord) -> Facts:
-    """What its own records say, and those of its sweep and its model."""
+    """Reads the run's own records, and those of its sweep and its model."""
     stop, logs = _stop(summary), bool(record.problem)
     passed_over = summary.sentence if summary.reason == NOT_CHOSEN else ""
     return Facts(
@@ -218,7 +223,7 @@ def _recorded(run: Run, record: RunRecord, summary: SummaryRecord) -> Facts:
 
 
 def _with_answers(run: Run, facts: Facts) -> Facts:
-    """What the model said of each test example; of a run of the stages, the examples too."""
+    """Adds the model's answers for all test examples; for a run of the stages, also the examples."""
     evaluation = facts.evaluation
     facts = replace(facts, previews=part(lambda: read_previews(run, evaluation), ""))
     if facts.logs:
@@ -229,7 +234,7 @@ def _with_answers(run: Run, facts: Facts) -> Facts:
 
 
 def _with_champion(run: Run, facts: Facts) -> Facts:
-    """The champion that the decision was made against; why there is none, or nothing to compare with."""
+    """Adds the champion that the decision compared with, or why there is none, or nothing to compare with."""
     decision = facts.decision.value
     why = "There was no champion to compare with." if decision else facts.decision.why
     if not decision or not decision.champion:
@@ -248,9 +253,9 @@ def _with_champion(run: Run, facts: Facts) -> Facts:
 
 
 def read_past(store: Store, model: str) -> tuple[list[SummaryRecord], int]:
-    """Summaries of a model's newest runs, oldest first, and how many runs of any model were left out.
+    """Returns the summaries of a model's newest runs, oldest first, and how many runs of any model were left out.
 
-    What is damaged is left out too: the exporter names it.
+    Damaged summaries are left out too: the exporter reports them.
 
     Raises:
         StoreError: S3 could not be read.
@@ -261,7 +266,7 @@ def read_past(store: Store, model: str) -> tuple[list[SummaryRecord], int]:
 
 
 def _stop(summary: SummaryRecord) -> str:
-    """Why what comes later is missing, as the end of a sentence."""
+    """Returns why later records are missing, as the end of a sentence."""
     if summary.state == "running":
         return f" yet: the run is in {summary.stage}" if summary.stage else " yet: the run has only just started"
     if summary.state == "succeeded":
@@ -270,10 +275,10 @@ def _stop(summary: SummaryRecord) -> str:
 
 
 def part(read: Callable[[], T | None], absent: str) -> Part[T]:
-    """What `read` gives; or why it gives nothing.
+    """Returns the result of `read`, or why there is none.
 
     Raises:
-        StoreUnavailableError: S3 is out; that concerns all parts alike.
+        StoreUnavailableError: S3 is unavailable, which affects all parts.
     """
     try:
         value = read()
@@ -294,10 +299,10 @@ def _as_sentence(text: str) -> str:
 
 
 def read_predictions(run: Run, evaluation: Part[EvaluationRecord]) -> Predictions | None:
-    """A run's own predictions, which must give the confusion matrix that was recorded.
+    """Returns a run's own predictions, which must match the recorded confusion matrix.
 
     Raises:
-        MissingError: they are gone or damaged.
+        MissingError: they are missing or damaged.
     """
     recorded = evaluation.get()
     arrays = _arrays(run.store, run.key("predictions.safetensors"))
@@ -308,18 +313,20 @@ def read_predictions(run: Run, evaluation: Part[EvaluationRecord]) -> Prediction
     found = Predictions(labels, arrays["logits"], class_names(recorded.classes, n))
     _check_logits(found.logits, (len(found.labels), n), "The run's predictions")
     if len(found.labels) and not (found.labels.min() >= 0 and found.labels.max() < n):
-        raise MissingError("The run's predictions are damaged: a label is no class.")
+        raise MissingError("The run's predictions are damaged: a label is out of range.")
     confusion = np.bincount(found.labels * n + found.predicted, minlength=n * n).reshape(n, n)
     if confusion.tolist() != recorded.confusion:
-        raise MissingError("The run's predictions are not those that were evaluated: their confusion matrix differs.")
+        raise MissingError(
+            "The run's predictions differ from those that were evaluated: the confusion matrix is not the same."
+        )
     return found
 
 
 def read_baseline(run: Run, other_id: str, own: Part[Predictions]) -> Predictions:
-    """What another run's model said of this run's test examples (see :mod:`catwalk.gate.baselines`).
+    """Returns another run's answers for this run's test examples (see :mod:`catwalk.gate.baselines`).
 
     Raises:
-        MissingError: it is gone or damaged, or the model has other classes.
+        MissingError: they are missing or damaged, or the model has different classes.
     """
     mine = own.get()
     arrays = _arrays(run.store, run.key(f"opponents/{other_id}.safetensors"))
@@ -328,16 +335,16 @@ def read_baseline(run: Run, other_id: str, own: Part[Predictions]) -> Prediction
     logits = arrays["logits"]
     recorded = part(lambda: Run(run.store, other_id).record.classes, "").value or mine.classes
     if set(recorded) != set(mine.classes):
-        raise MissingError("The champion has other classes than this run.")
+        raise MissingError("The champion's classes differ from this run's.")
     _check_logits(logits, (len(mine.labels), len(recorded)), "The champion's predictions")
     return replace(mine, logits=logits[:, [recorded.index(name) for name in mine.classes]])
 
 
 def read_common(run: Run, answers: Part[Answers], other: Run) -> Common:
-    """What a run that logs and another one said of the examples that both were tested on.
+    """Returns the answers of two runs that log, for the examples that both were tested on.
 
     Raises:
-        ArtifactError: the other one's answers are gone.
+        ArtifactError: the other run's answers are missing.
         MissingError: they can't be compared.
     """
     ours, theirs = Tested(run.record, answers.get()), Tested(other.record, read(other, other.evaluation()))
@@ -349,36 +356,37 @@ def read_common(run: Run, answers: Part[Answers], other: Run) -> Common:
 
 def _check_logits(logits: NDArray[np.float32], shape: tuple[int, int], whose: str) -> None:
     if logits.shape != shape:
-        told = f"{shape[0]:,} examples and {shape[1]} classes"
-        raise MissingError(f"{whose} are damaged: {logits.shape} is not the shape of {told}.")
+        expected = f"{shape[0]:,} examples and {shape[1]} classes"
+        raise MissingError(f"{whose} are damaged: their shape is {logits.shape}, which doesn't match {expected}.")
     if not np.isfinite(logits).all():
-        raise MissingError(f"{whose} hold values that are not finite.")
+        raise MissingError(f"{whose} contain values that are not finite.")
 
 
 def read_images(store: Store, dataset: DatasetRecord, predictions: Predictions) -> NDArray[np.uint8]:
-    """The test images that the predictions are about: uint8, shape (n, height, width), or with 3 or 4 colours.
+    """Returns the test images of the predictions: uint8, shape (n, height, width), or with 3 or 4 colour channels.
 
     Raises:
-        MissingError: the test split is gone, damaged, or another one; without a word: it holds no images.
+        MissingError: the test split is missing, damaged or a different one; with an empty message if it holds no
+            images.
     """
     key = f"datasets/{dataset.sha256}/test.safetensors"
     try:
         body = store.get(key).body
     except NotFoundError:
-        raise MissingError(f"The test images are gone from the store ({key}).") from None
+        raise MissingError(f"The test images are no longer in the store ({key}).") from None
     if hashlib.sha256(body).hexdigest() != dataset.files.get("test"):
-        raise MissingError(f"The test images are damaged: {key} is not what its sha256 says.")
+        raise MissingError(f"The test images are damaged: {key} doesn't match its sha256.")
     arrays = load(body)
     if not np.array_equal(arrays["labels"].astype(np.int64), predictions.labels):
-        raise MissingError("The test images in the store are not those that the predictions are about.")
+        raise MissingError("The test images in the store don't belong to the predictions.")
     return _pictures(arrays.get("images"), "")
 
 
 def read_previews(run: Run, evaluation: Part[EvaluationRecord]) -> Previews | None:
-    """The pictures that were stored when the run was tested; None: it was not to have any.
+    """Returns the pictures that were stored when the run was tested; None if it should have none.
 
     Raises:
-        MissingError: they are gone or damaged.
+        MissingError: they are missing or damaged.
     """
     recorded = evaluation.value.previews_sha256 if evaluation.value else ""
     if not recorded:
@@ -386,11 +394,11 @@ def read_previews(run: Run, evaluation: Part[EvaluationRecord]) -> Previews | No
     key = run.key("previews.safetensors")
     stored = run.store.find(key)
     if stored is None:
-        raise MissingError(f"The previews are gone from the store ({key}).")
+        raise MissingError(f"The previews are no longer in the store ({key}).")
     if hashlib.sha256(stored.body).hexdigest() != recorded:
-        raise MissingError(f"The previews are damaged: {key} is not what its sha256 says.")
+        raise MissingError(f"The previews are damaged: {key} doesn't match its sha256.")
     arrays = load(stored.body)
-    damaged = f"The previews are damaged: {key} holds no pictures."
+    damaged = f"The previews are damaged: {key} contains no pictures."
     return Previews(arrays["indices"].astype(np.int64), _pictures(arrays.get("pictures"), damaged))
 
 
@@ -408,6 +416,6 @@ def _arrays(store: Store, key: str) -> dict[str, NDArray[np.float32]]:
     try:
         return load(store.get(key).body)
     except NotFoundError:
-        raise MissingError(f"The object {key} is gone from the store.") from None
+        raise MissingError(f"The object {key} is no longer in the store.") from None
     except (SafetensorError, ValueError) as error:
         raise MissingError(f"The object {key} is damaged: {error}.") from error

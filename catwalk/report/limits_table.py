@@ -9,7 +9,7 @@ from catwalk.web.markup import Content, Html, element, table
 
 
 def limits_table(limits: Sequence[Limit]) -> Html:
-    """A limit a line, with its reason; nothing where there is none."""
+    """Returns a table with one limit per line and its reason, or nothing if there are no limits."""
     rows: list[list[Content]] = [
         [limit.name, limit.value, limit.reason or element("span", "no reason given", "quiet")] for limit in limits
     ]

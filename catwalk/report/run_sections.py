@@ -1,4 +1,4 @@
-"""What a run's report says in text and tables: the decision on top, the facts, the dataset and the parameters below."""
+"""The text and tables of a run's report: the decision on top, then the facts, the dataset and the parameters."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from catwalk.web.values import duration, mebibytes, moment, percent
 
 _STATISTICS = {"pixel_mean": "mean of training pixels, 0 to 1", "pixel_stddev": "their standard deviation"}
 _SHARES = 12
-"""Classes that the dataset's table shows: with them it is as tall as the figure beside it."""
+"""How many classes the dataset's table shows, which makes it as tall as the figure beside it."""
 
 
 def head(facts: Facts, now: float) -> list[Html]:
-    """Title, verdict, decision table, and the figures that matter most."""
+    """Returns the title, the verdict, the decision table, and the most important values."""
     return [
         element("h1", joined("Run ", run_name(facts.run_id))),
         _verdict(facts),
@@ -38,7 +38,7 @@ def head(facts: Facts, now: float) -> list[Html]:
 
 
 def tail(facts: Facts, now: float) -> list[Html]:
-    """The sweep that the run is a trial of, stages and parameters."""
+    """Returns the sweep that the run is a trial of, the stages and the parameters."""
     sweep = [element("h2", "Sweep"), _guarded("Sweep", lambda: _sweep(facts))] if facts.record.sweep else []
     return [
         *sweep,
@@ -51,7 +51,9 @@ def tail(facts: Facts, now: float) -> list[Html]:
 
 
 def dataset(facts: Facts) -> list[Html]:
-    """Class balance and statistics, beside those of the champion's dataset; nothing where a run is silent on it."""
+    """Returns class balance and statistics, beside those of the champion's dataset; nothing if the run has no dataset
+    to show.
+    """
     said_nothing = facts.dataset.value is None and not facts.dataset.why
     return [] if said_nothing else [_guarded("Dataset", lambda: _dataset(facts))]
 
@@ -66,7 +68,7 @@ def _guarded(title: str, section: Callable[[], Html]) -> Html:
 
 
 def _verdict(facts: Facts) -> Html:
-    """The decision in words; of a run without one, how it ended and what is therefore missing."""
+    """Returns the decision in words, or how a run without one ended and what is therefore missing."""
     decision, summary = facts.decision.value, facts.summary
     if decision:
         css = "good" if decision.decision == "ship" else "bad" if decision.reason in _HARMFUL else ""
@@ -79,7 +81,7 @@ def _verdict(facts: Facts) -> Html:
             css=f"edged {css}".strip(),
         )
     if summary.reason == NOT_CHOSEN:
-        looks = "A sweep chooses by validation, and looks at the test examples for its choice alone."
+        looks = "A sweep chooses by validation, and tests only the trial that it chose."
         return card(element("p", summary.sentence, "big"), element("p", looks, "quiet"), css="edged")
     where = f" in {summary.stopped_in}" if summary.stopped_in else ""
     return card(
@@ -91,7 +93,7 @@ def _verdict(facts: Facts) -> Html:
 
 
 def _what_is_missing(facts: Facts) -> str:
-    """Of a run without a decision, as a sentence."""
+    """Returns what a run without a decision lacks, as a sentence."""
     absent = [
         name
         for name, part in (
@@ -101,7 +103,7 @@ def _what_is_missing(facts: Facts) -> str:
         )
         if (part.value is None and part.why) or (name == "a trained model" and not _has_model(facts))
     ]
-    return f"Missing are {', '.join(absent)} and a decision." if absent else "Missing is a decision."
+    return f"Missing: {', '.join(absent)} and a decision." if absent else "Missing: a decision."
 
 
 def _has_model(facts: Facts) -> bool:
@@ -127,7 +129,7 @@ def _against(facts: Facts) -> Html:
 
 
 def _decision_table(facts: Facts) -> Html:
-    """Every check; nothing where the run never came so far, for the verdict says so already."""
+    """Returns every check, or nothing if the run never got that far: the verdict already says so."""
     passed_over = facts.summary.reason == NOT_CHOSEN
     unended = facts.decision.value is None and (facts.summary.state != "succeeded" or passed_over)
     if unended or not (facts.decision.value or facts.decision.why):
@@ -136,7 +138,7 @@ def _decision_table(facts: Facts) -> Html:
 
 
 def _limits(facts: Facts) -> list[Html]:
-    """What the run was told that its model must reach, and why; nothing where it was told nothing."""
+    """Returns the limits that the run's model must reach, and why; nothing if the run has no limits."""
     record = facts.record
     found = [*limits(facts.problem, record.thresholds, record.threshold_reasons)]
     return [card(element("h3", "Limits of this model"), limits_table(found))] if found else []
@@ -162,7 +164,7 @@ def _key_figures(facts: Facts, now: float) -> Iterator[tuple[str, Content]]:
     yield "took", duration(max(0.0, end - summary.started))
     yield "trigger", " ".join(part for part in (record.trigger, record.dag_id) if part)
     if record.alert:
-        yield "asked for by", f"{record.alert}, episode {record.episode}"
+        yield "requested by", f"{record.alert}, episode {record.episode}"
     if record.dag_run_id:
         yield "DAG run", record.dag_run_id
     if record.sweep:
@@ -172,7 +174,10 @@ def _key_figures(facts: Facts, now: float) -> Iterator[tuple[str, Content]]:
     if summary.points_dropped:
         yield "telemetry points lost", f"{summary.points_dropped:,}"
     if summary.series_left_out:
-        yield "left out of Prometheus", f"{summary.series_left_out:,} series, to fit its limit; none is missing here"
+        yield (
+            "left out of Prometheus",
+            f"{summary.series_left_out:,} series, to fit its limit; this report has all of them",
+        )
 
 
 def _of_test(evaluation: EvaluationRecord) -> Iterator[tuple[str, Content]]:
@@ -199,7 +204,7 @@ def _of_training(facts: Facts, training: TrainingRecord) -> Iterator[tuple[str, 
 
 
 def _count(training: TrainingRecord) -> str:
-    """How far it went; of steps, most are not logged."""
+    """Returns how far training got; most steps are not logged."""
     logged = len(training.epochs)
     return f"{training.epochs[-1].epoch}, logged {logged} times" if training.axis == "step" and logged else f"{logged}"
 
@@ -219,14 +224,14 @@ def _dataset(facts: Facts) -> Html:
         cells = _compared(100 * shares[name], _percent(others.get(name)), beside is not None, ".2f", "%")
         rows.append([f"{name}, share of training", *cells])
     if same:
-        comparison = f"The champion {facts.champion_id} was trained on the very same dataset."
+        comparison = f"The champion {facts.champion_id} was trained on the same dataset."
     elif theirs:
         comparison = f"Champion: {facts.champion_id}."
     else:
         comparison = facts.champion_dataset.why
-    kind = "synthetic data" if ours.synthetic else ours.source or "of no named source"
-    told = _choice(shown, shares, others) + comparison + _other_classes(shares, others)
-    note = joined(f"{kind}, sha256 ", element("code", ours.sha256), f". {told}")
+    kind = "synthetic data" if ours.synthetic else ours.source or "unnamed source"
+    remarks = _choice(shown, shares, others) + comparison + _other_classes(shares, others)
+    note = joined(f"{kind}, sha256 ", element("code", ours.sha256), f". {remarks}")
     header, css = (["", "this run", "champion", "change"], ["name", "n", "n", "n"]) if beside else _ALONE
     shown_rows = table(header, rows, css) if rows else Html("")
     return card(element("h3", "Dataset"), shown_rows, element("p", note, "quiet"))
@@ -245,7 +250,7 @@ def _dataset_rows(ours: DatasetRecord, beside: DatasetRecord | None) -> Iterator
 
 
 def _compared(own: float, other: float | None, beside: bool, form: str, unit: str = "") -> list[Content]:
-    """A value; beside a champion, its value too and the change."""
+    """Returns a value and, beside a champion, the champion's value and the change."""
     if not beside:
         return [format(own, form) + unit]
     if other is None:
@@ -256,17 +261,19 @@ def _compared(own: float, other: float | None, beside: bool, form: str, unit: st
 def _choice(shown: list[str], shares: dict[str, float], others: dict[str, float]) -> str:
     if len(shown) == len(shares):
         return ""
-    return f"Shown are the {len(shown)} {'most changed' if others else 'most frequent'} of {len(shares)} classes. "
+    return f"The {len(shown)} {'most changed' if others else 'most frequent'} of {len(shares)} classes. "
 
 
 def _other_classes(shares: dict[str, float], others: dict[str, float]) -> str:
     if not others or others.keys() == shares.keys():
         return ""
-    return f" It has other classes ({len(others)}, here {len(shares)}): they are compared by name."
+    return f" Its classes differ ({len(others)}, here {len(shares)}): they are compared by name."
 
 
 def _shares(dataset: DatasetRecord, beside: list[str] | None = None) -> dict[str, float]:
-    """Class → share of the training examples; names as those of the record `beside` where the dataset stored none."""
+    """Returns each class's share of the training examples. If the dataset stored no names, takes those of the record
+    `beside`.
+    """
     train = dataset.splits.get("train")
     if train is None:
         return {}
@@ -275,8 +282,9 @@ def _shares(dataset: DatasetRecord, beside: list[str] | None = None) -> dict[str
 
 
 def _most_changed(shares: dict[str, float], others: dict[str, float]) -> list[str]:
-    """Classes to show: all in label order where they are few; else those whose share has changed most, or is largest
-    where there is nothing to compare with."""
+    """Returns the classes to show: all in label order if they are few, otherwise those whose share has changed most, or
+    is largest if there is nothing to compare with.
+    """
     if len(shares) <= _SHARES:
         return list(shares)
     return sorted(shares, key=lambda name: (-abs(shares[name] - others.get(name, 0.0)), -shares[name]))[:_SHARES]
@@ -287,7 +295,7 @@ def _percent(ratio: float | None) -> float | None:
 
 
 def _sweep(facts: Facts) -> Html:
-    """All trials, best first."""
+    """Returns a table of all trials, best first."""
     sweep = facts.sweep
     if sweep is None:
         raise MissingError("The sweep has not chosen a trial.")
@@ -307,7 +315,7 @@ def _sweep(facts: Facts) -> Html:
             ]
         )
     header = ["trial", "", "", "validation accuracy", "validation loss", "what it varies"]
-    note = f"{sweep.sentence} The test examples were looked at for the chosen trial alone."
+    note = f"{sweep.sentence} Only the chosen trial was tested."
     return card(table(header, rows, ["", "nowrap", "nowrap", "n", "n", "words"]), element("p", note, "quiet"))
 
 
@@ -339,7 +347,7 @@ def _attempts(facts: Facts) -> Html:
 
 
 def _parameters(facts: Facts) -> Html:
-    """Every knob; those that were not the default when the run was opened stand out, where that was recorded."""
+    """Returns every knob. Bold ones differ from the default at the time the run was opened, if that was recorded."""
     entries: list[tuple[str, Content]] = []
     defaults = facts.record.defaults or facts.record.parameters
     for name, value in facts.record.parameters.items():

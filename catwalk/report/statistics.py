@@ -1,4 +1,4 @@
-"""What the figures compute: probabilities, and bins of a reliability diagram."""
+"""Statistics for the figures: probabilities, and bins of a reliability diagram."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from catwalk.problems.scores import CALIBRATION_BINS
 
 
 def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Softmax over the classes, shape (n, classes)."""
+    """Returns the softmax over the classes, shape (n, classes)."""
     shifted = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
     return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), dtype=np.float64)
 
@@ -21,23 +21,23 @@ class Bin:
     """Examples of similar confidence."""
 
     low: float
-    """Lower edge; bins are equally wide."""
+    """The lower edge; bins are equally wide."""
     examples: int
     confidence: float
-    """Mean, 0 to 1."""
+    """The mean, 0 to 1."""
     hits: int
-    """Examples that were classified right."""
+    """How many examples were classified correctly."""
 
 
 def reliability(
     confidence: NDArray[np.float64], right: NDArray[np.bool_], bins: int = CALIBRATION_BINS
 ) -> tuple[list[Bin], float]:
-    """The bins that hold examples, and the expected calibration error (Naeini, Cooper and Hauskrecht, 2015).
+    """Returns the bins that contain examples, and the expected calibration error (Naeini, Cooper and Hauskrecht, 2015).
 
     Args:
-        confidence: probability of the predicted class, shape (n,).
-        right: whether that class is the true one, shape (n,).
-        bins: equally wide, over 0 to 1.
+        confidence: The probability of the predicted class, shape (n,).
+        right: Whether that class is the true one, shape (n,).
+        bins: The number of bins, equally wide, over 0 to 1.
     """
     index = np.minimum((confidence * bins).astype(np.int64), bins - 1)
     counts = np.bincount(index, minlength=bins)

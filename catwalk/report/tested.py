@@ -1,4 +1,4 @@
-"""What a run's test has measured: its metrics beside the champion's, and the slices of its examples."""
+"""The results of a run's test: its metrics beside the champion's, and the slices of its examples."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from catwalk.web.markup import Content, Html, card, element, joined, table
 
 _KEY_METRICS = 4
 _LEVEL = 0.05
-"""At which a slice counts as worse where the decision does not say."""
+"""The significance level of a worse slice, if the decision doesn't give one."""
 
 
 def sections(facts: Facts) -> Iterator[tuple[str, Callable[[], Html]]]:
-    """Title and table, of those that the run has."""
+    """Yields the title and table of each section that the run has."""
     evaluation = facts.evaluation.value
     if evaluation is None:
         return
@@ -31,7 +31,7 @@ def sections(facts: Facts) -> Iterator[tuple[str, Callable[[], Html]]]:
 
 
 def key_figures(facts: Facts, evaluation: EvaluationRecord) -> Iterator[tuple[str, Content]]:
-    """Name and value of the metrics that matter most, the headline first, with its interval."""
+    """Yields the names and values of the most important metrics: the headline first, with its interval."""
     found = [(metric, value) for metric, value in measured(facts.problem, evaluation.scores) if is_finite(value)]
     for number, (metric, value) in enumerate(found[:_KEY_METRICS]):
         yield f"test {metric.title}", metric.text(value)
@@ -40,7 +40,9 @@ def key_figures(facts: Facts, evaluation: EvaluationRecord) -> Iterator[tuple[st
 
 
 def _interval(facts: Facts, evaluation: EvaluationRecord, metric: Metric, value: float) -> str:
-    """Of the headline: Wilson's of an accuracy; of any other the mean loss and its standard error."""
+    """Returns the headline's interval: Wilson's for an accuracy; for any other, the mean loss and its
+    standard error.
+    """
     if metric.name == "accuracy":
         low, high = wilson(round(value * evaluation.examples), evaluation.examples)
         return f"{100 * low:.1f}–{high:.1%}"
@@ -66,12 +68,12 @@ def _metrics(facts: Facts, evaluation: EvaluationRecord) -> Html:
         rows.append([name, metric.text(value), *(beside if theirs else []), metric.help])
     note = f"Over {evaluation.examples:,} test examples."
     if theirs:
-        note += f" The champion {facts.champion_id} has these figures from its own test."
+        note += f" The champion {facts.champion_id} has these values from its own test."
     return card(element("h3", "Metrics"), table(header, rows, css), element("p", note, "quiet"))
 
 
 def _slices(facts: Facts, evaluation: EvaluationRecord) -> Html:
-    """The headline on each slice and, beside a champion, whether it got worse there."""
+    """Returns the headline of each slice and, beside a champion, whether it got worse."""
     metric, against, level = facts.problem.metrics[0], _against(facts), _level(facts)
     scores = {(name, value): score for name, values in evaluation.slices.items() for value, score in values.items()}
     shown = _chosen(scores, against, metric)
@@ -80,8 +82,8 @@ def _slices(facts: Facts, evaluation: EvaluationRecord) -> Html:
     rows: list[list[Content]] = []
     for name, value in shown:
         score = scores[name, value]
-        told = "–" if score.metric is None else metric.text(score.metric)
-        row: list[Content] = [f"{name} {value}", f"{score.examples:,}", told]
+        score_text = "–" if score.metric is None else metric.text(score.metric)
+        row: list[Content] = [f"{name} {value}", f"{score.examples:,}", score_text]
         rows.append([*row, *(_beside(against.get((name, value)), level) if against else [])])
     table_of = table(header, rows, ["name", "n", "n", "n", "n", "nowrap"][: len(header)])
     return card(
@@ -90,7 +92,9 @@ def _slices(facts: Facts, evaluation: EvaluationRecord) -> Html:
 
 
 def _against(facts: Facts) -> dict[tuple[str, str], SliceDifference]:
-    """Slice and value → the difference to the champion, p corrected for all that the gate has looked at."""
+    """Returns the difference from the champion for each slice and value, with p corrected for all that the gate
+    examined.
+    """
     common = facts.common.value
     if common is None:
         return {}
@@ -109,7 +113,7 @@ def _level(facts: Facts) -> float:
 def _chosen(
     scores: Mapping[tuple[str, str], SliceRecord], against: Mapping[tuple[str, str], SliceDifference], metric: Metric
 ) -> list[tuple[str, str]]:
-    """All slices as they were given where they are few; else those that got worse most clearly, or are worst."""
+    """Returns all slices in their order if they are few, otherwise those that got worse most clearly, or are worst."""
     if len(scores) <= FEW:
         return list(scores)
 
@@ -132,13 +136,13 @@ def _beside(difference: SliceDifference | None, level: float) -> list[Content]:
 
 
 def _note(facts: Facts, shown: int, count: int, against: Mapping[tuple[str, str], SliceDifference]) -> str:
-    which = "that got worse most clearly" if against else "with the worst figures"
-    few = f"The {shown} {which}, of {count}." if shown < count else ""
+    which = "that got worse most clearly" if against else "with the worst values"
+    few = f"The {shown} slices {which}, of {count}." if shown < count else ""
     if not against:
-        small = "No slice has examples enough to be compared with the champion." if facts.common.value else ""
+        small = "No slice has enough examples for a comparison with the champion." if facts.common.value else ""
         return " ".join(filter(None, (few, small, facts.common.why)))
     tested = (
-        f"Each slice is compared with the champion on the examples that both were tested on; worse: one-sided "
-        f"p below {_level(facts):g}, Holm-corrected over all {len(against)} that were looked at."
+        f"Each slice is compared with the champion on the examples that both were tested on. Worse: one-sided "
+        f"p below {_level(facts):g}, Holm-corrected over all {len(against)} slices examined."
     )
     return " ".join(filter(None, (few, tested)))

@@ -1,1 +1,1 @@
-"""A datagram's way: from the catalogue of metrics to the StatsD line that statsd_exporter maps."""
+"""The path of a metric: from the catalogue to the StatsD line that statsd_exporter maps."""

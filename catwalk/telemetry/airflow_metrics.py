@@ -1,9 +1,10 @@
-"""What becomes of Airflow's own metrics: each of its registry gets a well-named series, or is dropped for a reason.
+"""The mapping of Airflow's own metrics: each entry of its registry gets a well-named series, or is dropped for a
+reason.
 
-Airflow ships its registry as YAML. It says name, kind and meaning; what it leaves out or gets wrong (labels, units,
-names that it never sends, others that it sends all the same) was read from Airflow's source and stands here. The tests
-hold both against the installed Airflow. Airflow must send tagged names: ``statsd_influxdb_enabled = True``,
-``legacy_names_on = False``, prefix ``airflow``. Where there are several teams, series have the label ``team_name`` too.
+Airflow ships its registry as YAML, with names, kinds and meanings. What it omits or gets wrong (labels, units, names
+that are never sent, names that are sent but not registered) was read from Airflow's source and is here. The tests
+compare both with the installed Airflow. Airflow must send tagged names: ``statsd_influxdb_enabled = True``,
+``legacy_names_on = False``, prefix ``airflow``. With several teams, series also have the label ``team_name``.
 """
 
 from __future__ import annotations
@@ -23,28 +24,28 @@ from catwalk.telemetry.rule import Rule
 
 PREFIX = "airflow."
 GAUGE_TTL_SECONDS = 600
-"""Airflow's gauges freeze when the scheduler dies: they must vanish, not lie."""
+"""Airflow's gauges freeze when the scheduler dies: they must disappear rather than show old values."""
 LONG_SECONDS = (1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_800.0, 3_600.0, 7_200.0, 14_400.0)
 """Buckets for tasks and DAG runs; the mapping's default."""
 SHORT_SECONDS = (0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 30.0)
-"""Buckets for what Airflow does many times a minute."""
+"""Buckets for operations that Airflow performs many times a minute."""
 
 
 @dataclass(frozen=True)
 class _Special:
-    """What differs from the series that the registry's entry alone would give."""
+    """How a series differs from the one that the registry's entry would give."""
 
     labels: tuple[str, ...] | None = None
-    """Tags that Airflow sends; None: those that the registry names."""
+    """The tags that Airflow sends; None for those in the registry."""
     name: str = ""
     help: str = ""
     unit: Unit = ""
     match: str = ""
-    """Name on the wire, where it is not the registry's."""
+    """The name on the wire, if it differs from the registry's."""
     fixed: Mapping[str, str] = field(default_factory=dict)
     scale: float = 1.0
     short: bool = False
-    """Takes far less than a second as a rule."""
+    """Whether it usually takes far less than a second."""
     reason: str = ""
 
 
@@ -53,12 +54,12 @@ _TASK = ("dag_id", "task_id")
 _QUEUED = ("queue", *_TASK)
 _NEVER_SENT = "in the registry, but nothing in Airflow 3.3.2 sends it"
 _NEVER_CALLED = (
-    "sent by TaskInstance.check_and_change_state_before_execution alone, which nothing in Airflow 3.3.2 calls any more"
+    "sent only by TaskInstance.check_and_change_state_before_execution, which nothing in Airflow 3.3.2 calls any more"
 )
 _JOB = "the registry says {job_name}, but the class is always Job"
-_FILE_PATH = "the tag file_path says no more than bundle_name and file_name"
+_FILE_PATH = "the tag file_path adds nothing to bundle_name and file_name"
 _STATUS = "the tag status repeats the name"
-_DAG_RUN = "one series a DAG run, were it not for Airflow's default statsd_disabled_tags: the tag is taken away"
+_DAG_RUN = "without Airflow's default statsd_disabled_tags this would be one series per DAG run, so the tag is removed"
 
 
 def _task_state(state: str) -> _Special:
@@ -71,12 +72,12 @@ def _task_state(state: str) -> _Special:
 
 
 def _pool_slots(state: str) -> _Special:
-    help_text = "Slots of a pool by what they are used for."
+    help_text = "Slots of a pool by use."
     return _Special(("pool_name", "state"), "airflow_pool_slots", help_text, fixed={"state": state})
 
 
 def _dag_run_duration(state: str) -> _Special:
-    help_text = "Seconds that DAG runs took, by the state they ended in."
+    help_text = "Duration of DAG runs in seconds, by their final state."
     return _Special((*_DAG, "state"), "airflow_dagrun_duration_seconds", help_text, fixed={"state": state})
 
 
@@ -86,7 +87,7 @@ def _executor_slots(name: str, help_text: str) -> _Special:
 
 _SPECIAL: dict[str, _Special] = {
     "{job_name}_start": _Special((), match="job_start", help="Airflow components started.", reason=_JOB),
-    "{job_name}_end": _Special((), match="job_end", help="Airflow components that ended in order.", reason=_JOB),
+    "{job_name}_end": _Special((), match="job_end", help="Airflow components that ended normally.", reason=_JOB),
     "{job_name}_heartbeat_failure": _Special(
         (), match="job_heartbeat_failure", help="Heartbeats of Airflow components that failed.", reason=_JOB
     ),
@@ -106,8 +107,8 @@ _SPECIAL: dict[str, _Special] = {
     "ti_successes": _Special(_TASK),
     "task_instances_without_heartbeats_killed": _Special(_TASK),
     "scheduler.tasks.killed_externally": _Special(_TASK),
-    "ti.start": _Special(_TASK, help="Tasks started, retries counted."),
-    "ti.finish": _Special((*_TASK, "state"), help="Tasks that ended, by state. Nothing is sent for a killed one."),
+    "ti.start": _Special(_TASK, help="Tasks started, including retries."),
+    "ti.finish": _Special((*_TASK, "state"), help="Tasks that ended, by state; killed tasks are not included."),
     "dag_processing.processor_timeouts": _Special(("file_path",)),
     "dag.callback_exceptions": _Special(("dag_id",)),
     "task_removed_from_dag": _Special(_DAG),
@@ -120,7 +121,7 @@ _SPECIAL: dict[str, _Special] = {
     "dagbag_size": _Special(name="airflow_dagbag_dags"),
     "dag_processing.total_parse_time": _Special(
         name="airflow_dag_processing_parse_seconds",
-        help="Seconds taken by the last scan and import of all DAG files.",
+        help="Duration of the last scan and import of all DAG files in seconds.",
         unit="seconds",
     ),
     "dag_processing.file_path_queue_size": _Special(name="airflow_dag_processing_queued_files"),
@@ -142,7 +143,7 @@ _SPECIAL: dict[str, _Special] = {
     "task.scheduled_duration": _Special((*_TASK, "queue")),
     "dag_processing.last_duration": _Special(
         name="airflow_dag_processing_duration_seconds",
-        help="Seconds taken to load a DAG file.",
+        help="Time to load a DAG file in seconds.",
         scale=1_000.0,
         short=True,
         reason="Airflow sends seconds where StatsD expects milliseconds",
@@ -169,7 +170,7 @@ _SPECIAL: dict[str, _Special] = {
 
 _DROPPED: dict[str, str] = {
     "dag_processing.processes": (
-        "a counter that is decremented, and only where a parser is stopped by force: neither a sum nor a level"
+        "a counter that is decremented, and only if a parser is killed: neither a sum nor a level"
     ),
     "local_task_job.task_exit": _NEVER_SENT,
     "dag_file_processor_timeouts": f"{_NEVER_SENT}; dag_processing.processor_timeouts took its place",
@@ -181,11 +182,11 @@ _DROPPED: dict[str, str] = {
     "task.queued_duration": _NEVER_CALLED,
 }
 
-_CALLBACK = "its tags hold the callback's arguments and results: without bounds"
+_CALLBACK = "its tags contain the callback's arguments and results, which are unbounded"
 
 
 def load_registry() -> list[dict[str, Any]]:
-    """Entries of the installed Airflow's metric registry, found without importing Airflow.
+    """Returns the entries of the installed Airflow's metric registry, found without importing Airflow.
 
     Raises:
         FileNotFoundError: Airflow is not installed, or keeps its registry elsewhere.
@@ -199,7 +200,9 @@ def load_registry() -> list[dict[str, Any]]:
 
 
 def airflow_rules(registry: list[dict[str, Any]]) -> list[Rule]:
-    """A rule for each entry of the registry, then for what this and other versions of Airflow send beside it."""
+    """Returns a rule for each entry of the registry, then rules for other names that this and other versions of Airflow
+    send.
+    """
     rules = [_rule(entry) for entry in registry]
     known = {rule.match: rule for rule in rules}
     return rules + _outside(known) + older_rules(PREFIX, registry, known)
@@ -227,10 +230,10 @@ def _rule(entry: Mapping[str, Any]) -> Rule:
 
 
 def _outside(known: Mapping[str, Rule]) -> list[Rule]:
-    """Rules for names that are not in the registry, but sent by Airflow 3.3.2."""
+    """Returns rules for names that Airflow 3.3.2 sends but that are not in the registry."""
     queued = known[PREFIX + "ti.queued"].metric
     deaths = Metric(
-        "airflow_scheduler_deaths_total", "statsd", "counter", "Schedulers that were found dead by another scheduler."
+        "airflow_scheduler_deaths_total", "statsd", "counter", "Schedulers that another scheduler found dead."
     )
     executors = ("executor.open_slots", "executor.queued_tasks", "executor.running_tasks")
     return [
@@ -241,7 +244,7 @@ def _outside(known: Mapping[str, Rule]) -> list[Rule]:
                 f"{PREFIX}{name}.*",
                 known[PREFIX + name].metric,
                 known[PREFIX + name].fixed,
-                reason="with several executors the class is in the name too",
+                reason="with several executors, the name also contains the class",
             )
             for name in executors
         ),
@@ -254,7 +257,9 @@ def _outside(known: Mapping[str, Rule]) -> list[Rule]:
 
 
 def _name(registered: str, kind: Kind) -> str:
-    """Prometheus name of a metric: ``task.queued_duration`` becomes ``airflow_task_queued_duration_seconds``."""
+    """Returns the Prometheus name of a metric: ``task.queued_duration`` becomes
+    ``airflow_task_queued_duration_seconds``.
+    """
     stem = "airflow_" + re.sub(r"[.-]", "_", registered)
     if kind == "counter":
         return stem.removesuffix("_count") + "_total"
@@ -264,7 +269,7 @@ def _name(registered: str, kind: Kind) -> str:
 
 
 def _help(description: str) -> str:
-    """The registry's description as a sentence in base units."""
+    """Returns the registry's description as a sentence in base units."""
     text = " ".join(description.replace("``", "").split())
     text = re.sub(r"\.? ?Metric with [^.]*tagging\.?|\.? Legacy metric only [^.]*\.", "", text)
     return text.replace("Milliseconds", "Seconds").rstrip(".") + "."

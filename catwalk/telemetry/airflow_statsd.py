@@ -1,8 +1,9 @@
-"""Airflow's StatsD client: it follows a statsd_exporter that moves or comes late, and no metric is lost for its name.
+"""A StatsD client for Airflow: it follows a statsd_exporter that moves or starts late, and loses no metric because of
+its name.
 
-Airflow's own looks statsd_exporter's address up once in a process, and where that fails it sends nothing for good. Its
-check of names drops a whole metric whose name and tags exceed 250 characters or hold a space or anything but ASCII.
-In ``[metrics]``, both together::
+Airflow's own client resolves statsd_exporter's address once per process, and never sends anything if that fails. Its
+check of names drops a whole metric whose name and tags exceed 250 characters or contain a space or a character outside
+ASCII. Set both in ``[metrics]``::
 
     statsd_custom_client_path = catwalk.telemetry.airflow_statsd.AirflowClient
     stat_name_handler = catwalk.telemetry.airflow_statsd.stat_name
@@ -27,30 +28,33 @@ log = logging.getLogger(__name__)
 
 
 def stat_name(text: str) -> str:
-    """Name and tags of a metric, ``ti.finish,dag_id=…,state=…``, so that statsd_exporter reads them as they are meant.
+    """Returns name and tags of a metric, ``ti.finish,dag_id=…,state=…``, in a form that statsd_exporter reads
+    correctly.
 
-    A tag that would break statsd_exporter gets a name that does not, as Prometheus renames labels that are its own.
+    A tag that would break statsd_exporter gets a different name, just as Prometheus renames labels that it reserves.
     """
     name, *tags = text.split(",")
     pairs = (tag.partition("=") for tag in tags)
-    # Without a value a tag is an error to statsd_exporter, and to Prometheus no label.
+    # A tag without a value is an error to statsd_exporter, and not a label to Prometheus.
     kept = [f",{_tag_name(key)}={label_value(value)}" for key, _, value in pairs if key and value]
     return label_value(name) + "".join(kept)
 
 
 def _tag_name(name: str) -> str:
-    """As statsd_exporter reads it. In a timer, `le` would end it; ``__name__`` makes it answer 500 from then on."""
+    """Returns a name as statsd_exporter reads it. `le` in a timer would crash statsd_exporter; ``__name__`` makes it
+    answer 500 from then on.
+    """
     read = re.sub("[^A-Za-z0-9_]", "_", name)
     return f"exported_{read}" if read == "le" or read.startswith("__") else read
 
 
 class AirflowClient(StatsClient):  # type: ignore[misc]
-    """Looks its host up in the background, again and again. Never raises, and waits for nothing but the name server's
-    very first answer, a second at most.
+    """A client that resolves its host in the background, repeatedly. It never raises, and waits only for the name
+    server's first answer, for at most a second.
     """
 
     def __init__(self, host: str, port: int, prefix: str | None = None, ipv6: bool = False) -> None:
-        """As Airflow calls it: ``statsd_host``, ``statsd_port``, ``statsd_prefix``, ``statsd_ipv6``."""
+        """Takes Airflow's settings: ``statsd_host``, ``statsd_port``, ``statsd_prefix``, ``statsd_ipv6``."""
         self._prefix = prefix
         self._maxudpsize = DATAGRAM_BYTES
         self._route = Route(Address(host, port, socket.AF_INET6 if ipv6 else socket.AF_INET), self._lost)
@@ -58,7 +62,7 @@ class AirflowClient(StatsClient):  # type: ignore[misc]
         self._silent_so_far = True
 
     def close(self) -> None:
-        """Gives the socket back; sending opens another one."""
+        """Closes the socket; sending opens another one."""
         self._route.close()
 
     def _send(self, data: str) -> None:
@@ -71,4 +75,4 @@ class AirflowClient(StatsClient):  # type: ignore[misc]
     def _lost(self, lines: int, why: str) -> None:
         if self._silent_so_far:
             self._silent_so_far = False
-            log.warning("metrics to %s: %s. Tries go on; only this first loss is logged", self._route.address, why)
+            log.warning("metrics to %s: %s. Retries continue; only this first loss is logged", self._route.address, why)

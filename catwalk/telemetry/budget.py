@@ -1,10 +1,10 @@
-"""Who may make how many series, so that nothing that is allowed exceeds what Prometheus accepts of statsd_exporter.
+"""Budgets of series, so that runs never exceed what Prometheus accepts from statsd_exporter.
 
-Prometheus drops a scrape beyond `sample_limit` as a whole: Airflow's metrics, the canary and the curves of every run.
-So runs have a share of that limit. Whoever opens a run or a sweep takes a part of what is left of the share, never all
-of it (:mod:`catwalk.replay.room` writes that into the store); it comes back when statsd_exporter drops the gauges.
-The sum is below the share whatever is started, and when. What a run may not send is left out of Prometheus
-(:mod:`catwalk.telemetry.points` says what) and kept in the ledger.
+Prometheus drops the whole scrape if it exceeds `sample_limit`: Airflow's metrics, the canary and the curves of every
+run. So runs have a share of that limit. A new run or sweep takes a part of what is left of the share, never all of it
+(:mod:`catwalk.replay.room` writes that into the store), and returns it when statsd_exporter drops the gauges. The sum
+stays below the share whatever is started, and when. What a run may not send is left out of Prometheus
+(:mod:`catwalk.telemetry.points` decides what) and stays in the ledger.
 """
 
 from __future__ import annotations
@@ -19,38 +19,41 @@ from catwalk.telemetry.points import CURVE_SERIES, STAGE_SERIES, fixed_series, s
 SAMPLE_LIMIT = 200_000
 """`sample_limit` of the job statsd_exporter in prometheus.yml."""
 RUNS_SHARE = 60_000
-"""Of these, for runs; each scrape of so many takes statsd_exporter 0.7 s of CPU. The rest is Airflow's: 100 DAGs of
-eight tasks make about 70,000."""
+"""The share of the limit for runs; a scrape of this many series takes statsd_exporter 0.7 s of CPU. The rest is for
+Airflow: 100 DAGs of eight tasks have about 70,000.
+"""
 OF_A_SWEEP, OF_A_RUN = 0.75, 0.25
-"""The part of what is left that a sweep, or a single run, may take at most."""
+"""The largest part of what is left that a sweep, or a single run, may take."""
 OPEN_SECONDS = 2 * 3_600.0
-"""For so long a part is held after a run was opened, or has last said that it goes on, if it says no more: it may have
-been killed. Longer than the gauges of such a run stay in statsd_exporter."""
+"""How long a part is held after a run was opened or last reported that it continues, if it then reports nothing more,
+because it may have been killed. Longer than the gauges of such a run stay in statsd_exporter.
+"""
 SENT_SECONDS = RUN_TTL_SECONDS + 60.0
-"""For so long after its points were last sent, which is the last thing that a run does."""
+"""How long a part is held after its points were last sent, which is the last thing that a run does."""
 _TRIAL_SERIES = 3 * STAGE_SERIES
-"""What a trial makes besides its epochs: ingest, train, publish. The chosen one makes :func:`fixed_series`."""
+"""The series of a trial besides its epochs: ingest, train, publish. The chosen one has :func:`fixed_series`."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """What a run, or all trials of a sweep together, may have in statsd_exporter."""
+    """The series that a run, or all trials of a sweep together, may have in statsd_exporter."""
 
     each: int
-    """Series of one run at most."""
+    """The most series of one run."""
     total: int
     until: float
-    """Unix time."""
+    """The Unix time until which it is held."""
     runs: int = 1
-    """How many share it."""
+    """How many runs share it."""
     sent: list[str] = field(default_factory=list)
-    """Run ids of those that have sent all their points, and make no more."""
+    """The ids of runs that have sent all their points, and will send no more."""
 
     def after(self, run_id: str, series: int, now: float) -> Part:
-        """The part when a run has sent all that it has: once all have, held while statsd_exporter shows that.
+        """Returns the part after a run has sent everything: once all runs have, it is held while statsd_exporter shows
+        their series.
 
-        What a single run was given beyond these series is free again: one that logs is given as much as a run may have,
-        since nobody knows before what it will log.
+        The rest of a single run's part is free again: a run that logs gets as much as any run may have, because what it
+        will log is unknown in advance.
         """
         sent = sorted({*self.sent, run_id})
         until = now + SENT_SECONDS
@@ -60,29 +63,29 @@ class Part:
 
 @dataclass(frozen=True)
 class Parts:
-    """``telemetry/series.json``: run id or sweep id → its part."""
+    """The content of ``telemetry/series.json``: parts by run id or sweep id."""
 
     held: dict[str, Part] = field(default_factory=dict)
 
     def left(self) -> int:
-        """Series that nobody has taken."""
+        """Returns how many series are free."""
         return RUNS_SHARE - sum(part.total for part in self.held.values())
 
 
 def smallest(run: RunRecord) -> int:
-    """What a run makes of it where the store can't be asked: its test, its stages, five points a curve."""
+    """Returns the budget of a run if the store is unavailable: its test, its stages, and five points per curve."""
     return fixed_series(len(run.classes), run.metric_series) + 5 * (CURVE_SERIES + run.metric_series)
 
 
 def taken(parts: Parts, run: RunRecord, trials: int, epochs: int, now: float) -> tuple[str, Part]:
-    """The part of a run that is opened, a new one or that of its sweep, and by whose id it is held.
+    """Returns the part of a run that is being opened, a new one or its sweep's, and the id that holds it.
 
     Args:
-        parts: that are held.
-        run: whose record is about to be written.
-        trials: of its sweep; 1 without one.
-        epochs: of the longest of them; 0: it is not known.
-        now: seconds since the epoch.
+        parts: The parts that are held.
+        run: The run whose record is about to be written.
+        trials: The number of trials of its sweep; 1 without a sweep.
+        epochs: The epochs of the longest trial; 0 if unknown.
+        now: Seconds since the epoch.
     """
     name = run.sweep or run.run_id
     known = parts.held.get(name) or _part(parts.left(), trials, epochs, run)
@@ -90,10 +93,11 @@ def taken(parts: Parts, run: RunRecord, trials: int, epochs: int, now: float) ->
 
 
 def held_on(parts: Parts, run: RunRecord, now: float) -> tuple[str, Part] | None:
-    """The part of a run that goes on, held for as long as that of one that is opened now, and by whose id.
+    """Extends the part of a run that continues, for as long as one that is opened now; returns it and the id that holds
+    it.
 
     Returns:
-        None where it is held by nobody any more, for the run was silent for long, and others have taken the room.
+        None if the part is no longer held, because the run was silent for a long time and others have taken its room.
     """
     name = run.sweep if run.sweep in parts.held else run.run_id
     size = run.series_budget or 0
@@ -102,10 +106,11 @@ def held_on(parts: Parts, run: RunRecord, now: float) -> tuple[str, Part] | None
 
 
 def taken_again(parts: Parts, run: RunRecord, series: int, now: float) -> tuple[str, Part] | None:
-    """A run's part, held for as long as what is sent now stays in statsd_exporter; a new one for a run that has none.
+    """Extends a run's part for as long as points sent now stay in statsd_exporter, or takes a new one if the run has
+    none.
 
     Returns:
-        The part, and by whose id it is held; None where so many series have no room.
+        The part, and the id that holds it; None if there is no room for this many series.
     """
     name = run.sweep if run.sweep in parts.held else run.run_id
     known = parts.held.get(name) or Part(series, 0, 0)
@@ -114,16 +119,18 @@ def taken_again(parts: Parts, run: RunRecord, series: int, now: float) -> tuple[
 
 
 def given_up(parts: Parts, run_id: str, seen: float) -> tuple[str, Part] | None:
-    """The part of a run that was last seen then and makes no more: held while statsd_exporter shows what it has sent.
+    """Shortens the part of a run that was last seen at this time and sends no more: it is held while statsd_exporter
+    shows its series.
 
-    Else a model whose runs are killed one after the other would soon hold all there is, and leave other models nothing.
+    Otherwise a model whose runs are killed one after another would soon hold all series, and leave none for other
+    models.
     """
     known = parts.held.get(run_id)
     return (run_id, replace(known, until=min(known.until, seen + SENT_SECONDS))) if known else None
 
 
 def _part(left: int, trials: int, epochs: int, run: RunRecord) -> Part:
-    """A fair part of what is left, and no more than is of use."""
+    """Returns a fair part of what is left, and no more than the run can use."""
     makes = len(run.classes), run.metric_series
     fixed = fixed_series(*makes)
     useful = series_budget(min(epochs, MAX_EPOCHS), *makes) - fixed

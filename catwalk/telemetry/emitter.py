@@ -1,7 +1,7 @@
-"""Sends what a run does to StatsD while it happens, and never stops or slows the run.
+"""Sends a run's events to StatsD as they happen, and never stops or slows the run.
 
-No method that a stage calls raises or waits for an answer: what cannot be sent is counted, the first loss is logged,
-and :meth:`Emitter.resend` repeats a run's gauges later, over a connection.
+Methods that stages call never raise or wait for an answer: points that can't be sent are counted, the first loss is
+logged, and :meth:`Emitter.resend` repeats a run's gauges later, over a connection.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ log = logging.getLogger(__name__)
 
 VARIABLE = "CATWALK_STATSD"
 RESEND_SECONDS = 10.0
-"""Longest time that sending a run's points again may take, all in all."""
+"""The most time that resending a run's points may take in total."""
 LINE_BYTES = 4_000
-"""Longest name and tags that are sent: a longer line would end the TCP connection, with all that follows."""
+"""The longest name and tags that are sent: a longer line would end the TCP connection, and lose everything after it."""
 
 
 def observer_from_environment(environment: Mapping[str, str] = os.environ) -> Observer:
-    """The observer that ``CATWALK_STATSD`` asks for; unset or empty turns telemetry off.
+    """Returns the observer for ``CATWALK_STATSD``; unset or empty turns telemetry off.
 
     Raises:
         ConfigError: the variable is not ``host:port``.
@@ -46,20 +46,22 @@ def observer_from_environment(environment: Mapping[str, str] = os.environ) -> Ob
 
 @lru_cache(maxsize=4_096)
 def tag(name: str, value: str) -> str:
-    """A label as an InfluxDB-style tag; nothing for an empty one, which would be an error to statsd_exporter."""
+    """Returns a label as an InfluxDB-style tag; nothing for an empty one, which would be an error to
+    statsd_exporter.
+    """
     return on_wire(f",{name}={label_value(value)}") if value else ""
 
 
 def stat(metric: Metric, labels: Mapping[str, str], *, negative: bool = False) -> str:
-    """Name and tags of a series: ``ml.epoch.loss,run_id=…,model=churn,split=train,epoch=3``.
+    """Returns name and tags of a series: ``ml.epoch.loss,run_id=…,model=churn,split=train,epoch=3``.
 
     Args:
-        metric: its family.
-        labels: name → value.
-        negative: what follows is the magnitude of a negative value.
+        metric: Its family.
+        labels: Its label values by name.
+        negative: Whether the value is the magnitude of a negative one.
 
     Raises:
-        ValueError: they are too long to be sent.
+        ValueError: they are too long to send.
     """
     wire = metric.wire_negative if negative else metric.wire
     text = wire + "".join([tag(name, labels[name]) for name in metric.labels])
@@ -69,21 +71,21 @@ def stat(metric: Metric, labels: Mapping[str, str], *, negative: bool = False) -
 
 
 def gauge(point: Point) -> tuple[str, float]:
-    """A point's name and tags, and its value, as a gauge carries them. NaN and infinity are legal.
+    """Returns a point's name and tags, and its value, as a gauge carries them. NaN and infinity are legal.
 
-    ``-0.4|g`` would mean "subtract 0.4": a negative value goes as its magnitude, under another name.
+    ``-0.4|g`` would mean "subtract 0.4", so a negative value is sent as its magnitude, under another name.
 
     Raises:
-        ValueError: it is negative where its metric never is, or its labels are too long to be sent.
+        ValueError: it is negative although its metric never is, or its labels are too long to send.
     """
     negative = point.value < 0
     if negative and not point.metric.signed:
         raise ValueError(f"a gauge cannot carry {point.value}")
-    return stat(point.metric, point.labels, negative=negative), abs(point.value) or 0  # -0.0 has the sign too
+    return stat(point.metric, point.labels, negative=negative), abs(point.value) or 0  # -0.0 also has the sign
 
 
 class Emitter:
-    """Observes by StatsD. Any thread may call it; it opens its socket at first use."""
+    """Observes through StatsD. Any thread may call it; it opens its socket at first use."""
 
     sends = True
 
@@ -114,7 +116,7 @@ class Emitter:
         self._guarded(lambda: self._transmit(1 + failed, fill))
 
     def resend(self, points: Sequence[Point]) -> int:
-        """Repeats gauges over TCP, where statsd_exporter shows that it has read to the end.
+        """Repeats gauges over TCP, through which statsd_exporter confirms that it has read to the end.
 
         Returns:
             The points that arrived. The others are counted as dropped.
@@ -135,7 +137,7 @@ class Emitter:
         return dropped
 
     def _send(self, points: Iterable[Point]) -> None:
-        """Sends points in as few datagrams as they fit into: many small ones overrun a busy receiver's buffer."""
+        """Sends points in as few datagrams as possible: many small ones overrun a busy receiver's buffer."""
         gauges = list(self._gauges(points))
 
         def fill(pipeline: UdpClient) -> None:
@@ -145,7 +147,9 @@ class Emitter:
         self._transmit(len(gauges), fill)
 
     def count(self, amounts: Sequence[tuple[Metric, Mapping[str, str], int]]) -> None:
-        """Adds to counters, all in one pipeline; 0 announces a counter, so that its first event is seen as a rise."""
+        """Adds to counters, all in one pipeline; 0 announces a counter, so that its first event counts as an
+        increase.
+        """
 
         def fill(pipeline: UdpClient) -> None:
             for metric, labels, amount in amounts:
@@ -154,7 +158,7 @@ class Emitter:
         self._guarded(lambda: self._transmit(len(amounts), fill))
 
     def _gauges(self, points: Iterable[Point]) -> Iterator[tuple[str, float]]:
-        """Name and value of each point that StatsD can carry."""
+        """Yields name and value of each point that StatsD can carry."""
         for point in points:
             try:
                 yield gauge(point)
@@ -162,7 +166,7 @@ class Emitter:
                 self._lost(1, f"{point.metric.name}: {error}")
 
     def _transmit(self, lines: int, fill: Callable[[UdpClient], None]) -> None:
-        """Sends by UDP what `fill` puts into a pipeline; without a way to send, counts the lines."""
+        """Sends what `fill` puts into a pipeline over UDP; counts the lines as lost if it can't send."""
         with self._lock:
             try:
                 client = self._route.client()
@@ -173,7 +177,7 @@ class Emitter:
                 fill(pipeline)
 
     def _stream(self, gauges: list[tuple[str, float]]) -> int:
-        """Sends gauges by TCP, all or none; returns how many arrived, and counts the others."""
+        """Sends gauges over TCP, all or none; returns how many arrived, and counts the others."""
         try:
             with self._lock:
                 found = self._route.found()
@@ -188,7 +192,7 @@ class Emitter:
             return 0
 
     def _guarded(self, work: Callable[[], None]) -> None:
-        """The last line of defence: what goes wrong in telemetry stays in telemetry."""
+        """The last line of defence: an error in telemetry stays in telemetry."""
         try:
             work()
         except Exception as error:

@@ -1,4 +1,4 @@
-"""What a run tells the outside while it works. Stages know this protocol; the emitter is what implements it."""
+"""The protocol for a run's events. Stages use this protocol; the emitter implements it."""
 
 from __future__ import annotations
 
@@ -13,33 +13,35 @@ from catwalk.telemetry.points import Point
 
 
 class Observer(Protocol):
-    """Receives what has happened. No method raises, blocks for long, or changes what a run computes."""
+    """Receives events. No method raises, blocks for long, or changes what a run computes."""
 
     @property
     def sends(self) -> bool:
-        """Whether it tells anybody: for one that does not, no series are reserved and no points are read."""
+        """Whether it sends anything; if not, no series are reserved and no points are read."""
 
     def epoch_finished(self, run: RunRecord, record: EpochRecord, place: int | None = None) -> None:
-        """Once an epoch, after its record was stored; `place` as for :func:`catwalk.telemetry.points.epoch_points`."""
+        """Called once per epoch, after its record was stored; `place` as for
+        :func:`catwalk.telemetry.points.epoch_points`.
+        """
 
     def test_finished(self, run: RunRecord, record: EvaluationRecord) -> None:
-        """After the test split was scored and the score stored."""
+        """Called after the test split was scored and the score stored."""
 
     def stage_finished(self, run: RunRecord, record: AttemptRecord) -> None:
-        """After a stage ended, however it ended."""
+        """Called after a stage ended, with any outcome."""
 
     def store_operation(self, operation: str, seconds: float, failed: bool) -> None:
-        """After each request to the store (``get``, ``put``, ``head``, ``list``, ``delete``)."""
+        """Called after each request to the store (``get``, ``put``, ``head``, ``list``, ``delete``)."""
 
     def resend(self, points: Sequence[Point]) -> int:
-        """Sends gauges once more; returns how many have arrived."""
+        """Resends gauges; returns how many have arrived."""
 
     def take_dropped(self) -> int:
-        """Points that could not be sent since the last call."""
+        """Returns how many points could not be sent since the last call."""
 
 
 class Silent:
-    """Observes nothing: for tests, and where telemetry is turned off."""
+    """Observes nothing: for tests, and if telemetry is off."""
 
     sends = False
 

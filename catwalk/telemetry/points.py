@@ -1,4 +1,4 @@
-"""From the ledger's records to points: what an epoch, a test and a stage send, and what of it a budget leaves out."""
+"""Points from the ledger's records: what an epoch, a test and a stage send, and what a budget leaves out."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from catwalk.telemetry.catalogue import Metric
 from catwalk.telemetry.wire.labels import label_value
 
 STAGE_SERIES = 5
-"""Of one stage; without a GPU two less."""
+"""The series of one stage; two fewer without a GPU."""
 CURVE_SERIES = 9
-"""Of one epoch, the classes' apart."""
+"""The series of one epoch, without those of classes."""
 OTHERS = 16
-"""Series of an epoch that room is kept for where metrics have any names: eight metrics of two splits."""
+"""The series of an epoch for which room is reserved if metrics may have any names: eight metrics of two splits."""
 TEST_RATIO = 4
-"""So many times as much room has the test: eight metrics, and the headline of 56 values of slices."""
+"""How many times as much room the test has: eight metrics, and the headline of 56 values of slices."""
 LABEL_BYTES = 300
-"""A series with a longer name of a metric or a slice stays in the ledger: a StatsD line must hold all labels."""
+"""Series whose metric or slice has a longer name stay in the ledger only: a StatsD line must hold all labels."""
 _NAMED_BY_USERS = ("split", "metric", "slice", "slice_value")
 MAX_SERIES = 4_000
-"""No run makes more series than this, however many classes it has and epochs it trains."""
+"""The most series of a run, however many classes it has and epochs it trains."""
 _WHATEVER_CLASSES = 3 + STAGE_SERIES * len(STAGES)
-"""Of a run's test and stages, the classes' apart."""
+"""The series of a run's test and stages, without those of classes."""
 _ROOM_OF_CLASSES = MAX_SERIES - _WHATEVER_CLASSES - CURVE_SERIES * MAX_EPOCHS
-"""For what the test says of classes, so that the curves of :data:`MAX_EPOCHS` have room beside it."""
+"""The room for the test's results by class, so that the curves of :data:`MAX_EPOCHS` still fit."""
 
 
 _OF_OTHER_SPLITS = {"loss": catalogue.EPOCH_LOSS, "accuracy": catalogue.EPOCH_ACCURACY}
-"""Metric → its own family; of training and validation these have fields of their own."""
+"""The family of each metric that has one; in training and validation, these metrics have separate fields."""
 _Value = tuple[Metric, dict[str, str], float | None]
-"""Metric, labels and value of a series; None: not measured."""
+"""The metric, labels and value of a series; None if not measured."""
 
 
 class Point(NamedTuple):
@@ -47,71 +47,71 @@ class Point(NamedTuple):
     labels: dict[str, str]
     value: float
     time: float
-    """When it happened, in seconds since the Unix epoch."""
+    """When it was measured, in seconds since the Unix epoch."""
 
 
 def epoch_series(classes: int, others: int = 0) -> int:
-    """Series of one epoch."""
+    """Returns the number of series of one epoch."""
     return CURVE_SERIES + others + classes
 
 
 def fixed_series(classes: int, others: int = 0) -> int:
-    """Series of a run besides its epochs: of the test, as far as it is shown, and of all stages.
+    """Returns the number of series of a run besides its epochs, for the shown part of the test and for all stages.
 
     Args:
-        classes: that it tells apart.
-        others: as :attr:`catwalk.ledger.records.run.RunRecord.metric_series`.
+        classes: The number of its classes.
+        others: As in :attr:`catwalk.ledger.records.run.RunRecord.metric_series`.
     """
     whatever_classes = _WHATEVER_CLASSES + TEST_RATIO * others
     return whatever_classes + 3 * classes * shows_test_classes(classes) + classes**2 * shows_confusion(classes)
 
 
 def shows_test_classes(classes: int) -> bool:
-    """Whether the test's accuracy, precision and F1 of each class go to Prometheus: of up to 724 classes."""
+    """Returns whether the test's accuracy, precision and F1 by class go to Prometheus: for up to 724 classes."""
     return 3 * classes <= _ROOM_OF_CLASSES
 
 
 def shows_confusion(classes: int) -> bool:
-    """Whether the confusion matrix goes to Prometheus: of up to 45 classes."""
+    """Returns whether the confusion matrix goes to Prometheus: for up to 45 classes."""
     return classes**2 + 3 * classes <= _ROOM_OF_CLASSES
 
 
 def series_budget(epochs: int, classes: int, others: int = 0) -> int:
-    """Series that a run makes at most: of `n` classes 9 + n an epoch, 3 + 3·n + n·n of the test, 5 a stage.
+    """Returns the most series of a run: with `n` classes, 9 + n per epoch, 3 + 3·n + n·n for the test, and 5 per stage.
 
     Args:
-        epochs: that it is to train; 0: it does not say.
-        classes: that it tells apart.
-        others: as :attr:`catwalk.ledger.records.run.RunRecord.metric_series`.
+        epochs: The planned epochs; 0 if unknown.
+        classes: The number of its classes.
+        others: As in :attr:`catwalk.ledger.records.run.RunRecord.metric_series`.
     """
     return _series(kept(epochs, classes, None, others), classes, others)
 
 
 def _series(found: Kept, classes: int, others: int) -> int:
-    """Of a run of which these epochs are shown."""
+    """Returns the number of series of a run with these epochs shown."""
     of_curves = (CURVE_SERIES + others) * len(found.curves)
     return fixed_series(classes, others) + of_curves + classes * len(found.classes)
 
 
 class Kept(NamedTuple):
-    """Epochs whose points go to Prometheus."""
+    """The epochs whose points go to Prometheus."""
 
     curves: frozenset[int]
     classes: frozenset[int]
-    """Of these, those with each class's accuracy too."""
+    """Those whose accuracies by class also go to Prometheus."""
 
 
 @lru_cache(maxsize=256)
 def kept(epochs: int, classes: int, budget: int | None, others: int = 0) -> Kept:
-    """Which epochs of a run stay below its budget of series.
+    """Returns which epochs of a run fit its budget of series.
 
-    Test and stages come first, then the epochs' curves, then each class's.
+    Test and stages have priority, then the epochs' curves, then those of each class.
 
     Args:
-        epochs: that the run is to train; 0: it does not say.
-        classes: that it tells apart.
-        budget: series of the whole run; None: as many as any run may make.
-        others: as :attr:`catwalk.ledger.records.run.RunRecord.metric_series`.
+        epochs: The planned epochs of the run; 0 if unknown.
+        classes: The number of its classes.
+        budget: The series of the whole run; None for as many as any run may have.
+        others: As in :attr:`catwalk.ledger.records.run.RunRecord.metric_series`.
     """
     room = max(0, min(MAX_SERIES, MAX_SERIES if budget is None else budget) - fixed_series(classes, others))
     choose = partial(_spaced, epochs) if epochs else _thinned
@@ -122,7 +122,9 @@ def kept(epochs: int, classes: int, budget: int | None, others: int = 0) -> Kept
 
 
 def _thinned(room: int) -> frozenset[int]:
-    """Epochs of a run whose end nobody knows: each one at first, then every second, every fourth and so on."""
+    """Returns the epochs of a run whose end is unknown: every one at first, then every second, every fourth
+    and so on.
+    """
     room = min(room, MAX_EPOCHS)
     whole = 1 << max(0, (room // 3).bit_length() - 1)
     found, epoch, step = list[int](), 1, 1
@@ -134,7 +136,7 @@ def _thinned(room: int) -> frozenset[int]:
 
 
 def _spaced(epochs: int, room: int) -> frozenset[int]:
-    """As many epochs as there is room for: the last one, the first one, and evenly between."""
+    """Returns as many epochs as fit: the last, the first, and evenly spaced ones between."""
     if room >= epochs:
         return frozenset(range(1, epochs + 1))
     if room < 2:
@@ -143,16 +145,16 @@ def _spaced(epochs: int, room: int) -> frozenset[int]:
 
 
 def series_left_out(epochs: int, classes: int, budget: int | None, trained: int = 0) -> int:
-    """Series that a run would make if there were room for everything, and does not.
+    """Returns how many of a run's series are left out because they don't fit.
 
-    Of one whose metrics are not known before they are logged, :func:`series_of_epoch` and :func:`series_of_test` tell
-    in the end.
+    If a run's metrics are only known once they are logged, :func:`series_of_epoch` and :func:`series_of_test` give the
+    final numbers.
 
     Args:
-        epochs: that it is to train; 0: it does not say.
-        classes: that it tells apart.
-        budget: series of the whole run; None: as many as any run may make.
-        trained: epochs that it has trained, where they may be more.
+        epochs: The planned epochs; 0 if unknown.
+        classes: The number of its classes.
+        budget: The series of the whole run; None for as many as any run may have.
+        trained: The epochs that it has trained, if they may be more.
     """
     last = max(epochs, trained)
     whole = _WHATEVER_CLASSES + 3 * classes + classes**2 + epoch_series(classes) * last
@@ -162,20 +164,21 @@ def series_left_out(epochs: int, classes: int, budget: int | None, trained: int 
 
 
 def _is_silent(classes: int, budget: int | None, others: int = 0) -> bool:
-    """The budget has no room for anything."""
+    """Returns whether the budget has no room for anything."""
     return budget is not None and budget < fixed_series(classes, others)
 
 
 def epoch_points(run: RunRecord, record: EpochRecord, place: int | None = None) -> list[Point]:
-    """What one epoch of training sends; nothing for one that the run's budget leaves out (:func:`kept`).
+    """Returns the points of one epoch of training; none if the run's budget leaves it out (:func:`kept`).
 
     Args:
-        run: that it belongs to.
-        record: the epoch.
-        place: among those of its run, from 1: a script may log each fiftieth step alone. None: its number.
+        run: The run of the epoch.
+        record: The epoch.
+        place: Its position among those of its run, from 1, because a script may log only every fiftieth step; None for
+            its number.
 
     Raises:
-        ValueError: the run names another number of classes.
+        ValueError: the run names a different number of classes.
     """
     classes = _classes(run, record.class_accuracy)
     planned = run.planned_epochs if run.metric_series else run.epochs  # a script may count steps
@@ -188,16 +191,16 @@ def epoch_points(run: RunRecord, record: EpochRecord, place: int | None = None) 
 
 
 def series_of_epoch(run: RunRecord, record: EpochRecord) -> int:
-    """Series that an epoch would make if there were room for everything.
+    """Returns the number of series of an epoch if everything fitted.
 
     Raises:
-        ValueError: the run names another number of classes.
+        ValueError: the run names a different number of classes.
     """
     return len(_curves(run, record)) + len(_class_curves(run, record))
 
 
 def _curves(run: RunRecord, record: EpochRecord) -> list[Point]:
-    """All of an epoch, the classes' apart: what each run may have first."""
+    """Returns all points of an epoch, except for those of classes: the first priority of each run."""
     labels = {**_run_labels(run), "epoch": str(record.epoch)}
     train, validation = {**labels, "split": "train"}, {**labels, "split": "validation"}
     values: list[_Value] = [
@@ -235,21 +238,21 @@ def _class_curves(run: RunRecord, record: EpochRecord) -> list[Point]:
 
 
 def _classes(run: RunRecord, figures: list[float]) -> list[str]:
-    """Names of the classes; those of the run where there are no figures of them.
+    """Returns the names of the classes; those of the run if there are no results by class.
 
     Raises:
-        ValueError: the run names another number of classes.
+        ValueError: the run names a different number of classes.
     """
     return class_names(run.classes, len(figures)) if figures else run.classes
 
 
 def _measured(values: list[_Value], time: float) -> list[Point]:
-    """The points of what was measured."""
+    """Returns the points of the measured values."""
     return [Point(metric, labels, value, time) for metric, labels, value in values if value is not None]
 
 
 def _sendable(points: list[Point]) -> list[Point]:
-    """Those whose labels a line can hold."""
+    """Returns the points whose labels fit in a line."""
     return [point for point in points if _fit(point.labels)]
 
 
@@ -258,9 +261,9 @@ def _fit(labels: dict[str, str]) -> bool:
 
 
 def _shows(chosen: frozenset[int], run: RunRecord, record: EpochRecord, place: int) -> bool:
-    """Whether the epoch at a place is among those.
+    """Returns whether the epoch at a position is one of the chosen ones.
 
-    A loss that is no number ends the training of the stages, and takes the last one's place; a script may go on.
+    A loss that is not finite ends training in the stages, and takes the last epoch's position; a script may continue.
     """
     losses = () if run.metric_series else (record.train_loss, record.validation_loss)
     ends = any(isinstance(loss, float) and not math.isfinite(loss) for loss in losses)
@@ -268,10 +271,10 @@ def _shows(chosen: frozenset[int], run: RunRecord, record: EpochRecord, place: i
 
 
 def test_points(run: RunRecord, record: EvaluationRecord) -> list[Point]:
-    """What the test of a model sends.
+    """Returns the points of the test of a model.
 
     Raises:
-        ValueError: the run names another number of classes.
+        ValueError: the run names a different number of classes.
     """
     count = len(_classes(run, record.class_accuracy))
     if _is_silent(count, run.series_budget, run.metric_series):
@@ -284,16 +287,16 @@ def test_points(run: RunRecord, record: EvaluationRecord) -> list[Point]:
 
 
 def series_of_test(run: RunRecord, record: EvaluationRecord) -> int:
-    """Series that a test would make if there were room for everything.
+    """Returns the number of series of a test if everything fitted.
 
     Raises:
-        ValueError: the run names another number of classes.
+        ValueError: the run names a different number of classes.
     """
     return sum(len(part(run, record)) for part in (_figures, _class_figures, _confusion))
 
 
 def _figures(run: RunRecord, record: EvaluationRecord) -> list[Point]:
-    """Of all test examples, then the headline of each slice."""
+    """Returns the results over all test examples, then the headline of each slice."""
     labels, whole = _run_labels(run), {"slice": "", "slice_value": ""}
     values: list[_Value] = [
         (catalogue.TEST_ACCURACY, labels, record.accuracy),
@@ -332,7 +335,7 @@ def _confusion(run: RunRecord, record: EvaluationRecord) -> list[Point]:
 
 
 def stage_points(run: RunRecord, record: AttemptRecord) -> list[Point]:
-    """What a stage sends when an attempt has ended; nothing for one that runs or was killed."""
+    """Returns the points of a stage when an attempt has ended; none if it is running or was killed."""
     if record.ended is None or _is_silent(len(run.classes), run.series_budget, run.metric_series):
         return []
     labels = {**_run_labels(run), "stage": record.stage}

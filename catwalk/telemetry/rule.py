@@ -1,4 +1,4 @@
-"""A rule of statsd_exporter's mapping: a StatsD name, and what becomes of it."""
+"""A rule of statsd_exporter's mapping, from a StatsD name to a series."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ from catwalk.telemetry.catalogue import Metric
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule of the mapping: a StatsD name, and the series it becomes."""
+    """A rule of the mapping: a StatsD name, and the series that it becomes."""
 
     match: str
-    """StatsD name; ``*`` stands for one segment between dots. Or a regular expression, if it begins with ``^``."""
+    """The StatsD name, in which ``*`` stands for one segment between dots; or a regular expression, if it begins with
+    ``^``.
+    """
     metric: Metric | None
-    """None: dropped."""
+    """None if the name is dropped."""
     fixed: Mapping[str, str] = field(default_factory=dict)
-    """Labels that the rule sets whatever the tags say. An empty value takes a tag away."""
+    """Labels that the rule sets regardless of the tags. An empty value removes a tag."""
     scale: float = 1.0
-    """Factor on the value."""
+    """The factor for the value."""
     reason: str = ""
-    """Why it is dropped, or not what the registry says."""
+    """Why it is dropped, or differs from the registry."""
 
     @property
     def is_regex(self) -> bool:

@@ -1,4 +1,4 @@
-"""Who reads a metric: rules and runbooks in ``prometheus``, dashboards in ``grafana/json``."""
+"""The users of a metric: rules and runbooks in ``prometheus``, dashboards in ``grafana/json``."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _PATTERN = re.compile(r'__name__=~"([^"]+)"')
 
 @dataclass(frozen=True)
 class Reader:
-    """A query of somebody's, or a text with queries in it."""
+    """A query, or a text that contains queries."""
 
     kind: Literal["record", "alert", "panel"]
     name: str
-    """Of the series that is recorded, of the alert, or the panel's title."""
+    """The name of the recorded series or of the alert, or the panel's title."""
     query: str
     dashboard: str = ""
-    """Of a panel; a dashboard's variables and annotations count as panels."""
+    """The dashboard of a panel; a dashboard's variables and annotations count as panels."""
 
     def reads(self, name: str) -> bool:
-        """Whether it names this metric, in words or by a pattern. One that any name fits says nothing of this one.
+        """Returns whether it uses this metric, by name or by a pattern. A pattern that matches any name doesn't count.
 
-        A counter's name is a label's value where panels read ``job:counter:growth``.
+        In panels that read ``job:counter:growth``, a counter's name is a label value.
         """
         names = {name, *(f"{name}_{part}" for part in ("bucket", "sum", "count"))}
         patterns = [pattern for pattern in _PATTERN.findall(self.query) if ".+" not in pattern]
@@ -38,10 +38,10 @@ class Reader:
 
 
 def readers(project: Path) -> list[Reader]:
-    """All of them, rules first, then what alerts and their runbooks ask when somebody looks.
+    """Returns all readers: rules first, then the queries in alerts and their runbooks, then dashboards.
 
     Args:
-        project: folder of the checkout.
+        project: The folder of the checkout.
     """
     rules = [rule for path in sorted((project / "prometheus" / "rules").glob("*.yml")) for rule in _rules(path)]
     runbooks = sorted((project / "prometheus" / "runbooks").glob("*.md"))
@@ -71,19 +71,19 @@ def _queries(dashboard: Mapping[str, Any]) -> Iterator[Reader]:
 
 
 def to_markdown(names: Mapping[str, Iterable[str]], project: Path) -> list[str]:
-    """Lines of the page: a table of who reads what, and a list of what nobody reads.
+    """Returns lines of the page: a table of which metric is used where, and a list of unused metrics.
 
     Args:
-        names: of metrics, by whose they are; the series that rules record follow them.
-        project: folder of the checkout.
+        names: The names of metrics, by owner; the series that rules record follow them.
+        project: The folder of the checkout.
     """
     everybody = readers(project)
     groups = {**names, "Recorded by rules": [reader.name for reader in everybody if reader.kind == "record"]}
     found = {name: [one for one in everybody if one.reads(name)] for group in groups.values() for name in group}
-    lines = ["## Used by", "", "A series that a rule records of others has a line of its own, below.", ""]
+    lines = ["## Used by", "", "A series that a rule records from others has its own line below.", ""]
     lines += ["| name | recording rules | alerts and their runbooks | dashboards |", "|---|---|---|---|"]
     lines += [f"| `{name}` | {_cells(of)} |" for name, of in found.items() if of]
-    lines += ["", "## Used by nothing", "", "No rule, runbook or dashboard of Catwalk's reads these; yours may.", ""]
+    lines += ["", "## Used by nothing", "", "No rule, runbook or dashboard of Catwalk reads these; yours may.", ""]
     for whose, group in groups.items():
         unused = ", ".join(f"`{name}`" for name in dict.fromkeys(group) if not found[name])
         lines.append(f"- {whose}: {unused or 'none'}")

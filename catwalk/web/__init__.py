@@ -1,1 +1,1 @@
-"""What web pages, reports and the small servers share."""
+"""Code that web pages, reports and the small servers share."""

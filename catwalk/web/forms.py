@@ -1,4 +1,4 @@
-"""Forms that work without JavaScript: each is sent by GET, so that its address can be kept and sent on."""
+"""Forms that work without JavaScript. They use GET, so that a result's address can be bookmarked and shared."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from catwalk.web.markup import Content, Html, element, joined
 
 
 def form(address: str, *parts: Html, css: str = "") -> Html:
-    """Its fields become the parameters of an address of this server."""
+    """Returns a form whose fields become the parameters of an address of this server."""
     return element("form", joined(*parts), css, method="get", action=address)
 
 
 def text_field(label: str, name: str, value: str, kind: str = "text", css: str = "") -> Html:
-    """One line of text, or a date.
+    """Returns a field for one line of text, or a date.
 
     Args:
-        label: what it asks for.
-        name: the parameter.
-        value: what it holds at first.
-        kind: text, search or date, as HTML has it.
-        css: its classes.
+        label: The field's label.
+        name: The parameter.
+        value: The initial value.
+        kind: The type in HTML: text, search or date.
+        css: Its classes.
     """
     return _labelled(label, Html(_input(type=kind, name=name, value=value)), css)
 
 
 def choice(label: str, name: str, options: Mapping[str, str], chosen: str, css: str = "") -> Html:
-    """One of several values.
+    """Returns a field to choose one of several values.
 
     Args:
-        label: what it asks for.
-        name: the parameter.
-        options: value → what is shown of it.
-        chosen: one of the values.
-        css: its classes.
+        label: The field's label.
+        name: The parameter.
+        options: The shown text of each value.
+        chosen: The selected value.
+        css: Its classes.
     """
     shown = "".join(
         f'<option value="{escape(value)}"{" selected" * (value == chosen)}>{escape(text)}</option>'
@@ -44,17 +44,17 @@ def choice(label: str, name: str, options: Mapping[str, str], chosen: str, css: 
 
 
 def checkbox(name: str, value: str, checked: bool, label: str) -> Html:
-    """Adds a value to a parameter that may have several; its label is heard, not seen."""
+    """Returns a checkbox that adds a value to a parameter with several; its label is only for screen readers."""
     return Html(_input(type="checkbox", name=name, value=value, checked=checked, **{"aria-label": label}))
 
 
 def hidden(name: str, value: str) -> Html:
-    """A parameter that is not shown."""
+    """Returns a parameter that is not shown."""
     return Html(_input(type="hidden", name=name, value=value))
 
 
 def submit(content: Content, css: str = "", **attributes: str) -> Html:
-    """Sends the form, with a parameter of its own where the attributes give it a name and a value."""
+    """Returns a button that sends the form, with its own parameter if the attributes include a name and a value."""
     return element("button", content, css, type="submit", **attributes)
 
 
@@ -63,7 +63,7 @@ def _labelled(label: str, field: Html, css: str) -> Html:
 
 
 def _input(**attributes: str | bool) -> str:
-    """Those that are true have no value; those that are false or empty are left out."""
+    """Returns an input. True attributes have no value; false or empty ones are left out."""
     given = (
         f" {name}" if value is True else f' {name}="{escape(str(value))}"'
         for name, value in attributes.items()

@@ -1,4 +1,4 @@
-"""The first line of every page: links to runs, models, notifications and runbooks, whichever server shows them."""
+"""The first line of every page: links to runs, models, notifications and runbooks, on whichever server they are."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from catwalk.web.markup import Html, element, joined, link, side_by_side
 def header(here: str, exporter: str | None, courier: str | None, *own: Html) -> Html:
     """
     Args:
-        here: the name of the section that the page is in, if it is in one.
-        exporter: where people open it; empty: it shows this page; None: its address is unknown.
-        courier: likewise.
-        own: what belongs to this page alone, such as other views of a run; below the first line.
+        here: The name of the page's section, if it has one.
+        exporter: The address at which people open the exporter; empty if it serves this page, None if unknown.
+        courier: The same for the courier.
+        own: Links of this page only, such as other views of a run; below the first line.
     """
     sections: dict[str, str] = {}
     if exporter is not None:

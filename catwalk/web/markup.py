@@ -1,6 +1,6 @@
-"""HTML that needs nothing from the network: the few elements that all of Catwalk's pages are made of.
+"""The few HTML elements that make up all of Catwalk's pages; they need nothing from the network.
 
-Every function that takes text escapes it; what is HTML already is of type :class:`Html`.
+Every function that takes text escapes it; HTML has the type :class:`Html`.
 """
 
 from __future__ import annotations
@@ -26,65 +26,65 @@ Content = Html | str
 
 
 def markup(content: Content) -> str:
-    """HTML as it is, text escaped."""
+    """Returns HTML unchanged, and text escaped."""
     return content.text if isinstance(content, Html) else escape(content)
 
 
 def element(tag: str, content: Content, css: str = "", **attributes: str) -> Html:
-    """One element.
+    """Returns one element.
 
     Args:
-        tag: its name.
-        content: what is in it.
-        css: its classes.
-        attributes: others, such as an `id`.
+        tag: Its name.
+        content: Its content.
+        css: Its classes.
+        attributes: Other attributes, such as an `id`.
     """
     given = {"class": css, **attributes}
-    told = "".join(f' {name}="{escape(value)}"' for name, value in given.items() if value)
-    return Html(f"<{tag}{told}>{markup(content)}</{tag}>")
+    written = "".join(f' {name}="{escape(value)}"' for name, value in given.items() if value)
+    return Html(f"<{tag}{written}>{markup(content)}</{tag}>")
 
 
 def image(source: str, alt: str, css: str = "") -> Html:
-    """A picture.
+    """Returns a picture.
 
     Args:
-        source: a `data:` address, or one of this server.
-        alt: what it shows, for who can't see it; empty: nothing that the text does not say.
-        css: its classes.
+        source: A `data:` address, or one of this server.
+        alt: The text alternative; empty if the picture adds nothing to the text.
+        css: Its classes.
     """
     kind = f' class="{css}"' if css else ""
     return Html(f'<img{kind} alt="{escape(alt)}" src="{escape(source)}">')
 
 
 def joined(*parts: Content) -> Html:
-    """Several parts, one after the other."""
+    """Returns several parts, one after the other."""
     return Html("".join(map(markup, parts)))
 
 
 def link(address: str, content: Content) -> Html:
-    """A link; the content alone where the address is none of the web, of this server or of this page."""
+    """Returns a link, or only the content if the address is not one of the web, of this server or of this page."""
     if not _SAFE_ADDRESS.match(address):
         return joined(content)
     return element("a", content, href=address)
 
 
 def side_by_side(parts: Iterable[Html]) -> Html:
-    """Several parts on a line, with a dot between two."""
+    """Returns several parts on a line, separated by dots."""
     return Html(" · ".join(part.text for part in parts))
 
 
 def links(addresses: Mapping[str, str]) -> Html:
-    """Links side by side: name → address."""
+    """Returns links side by side; `addresses` maps names to addresses."""
     return side_by_side([link(address, name) for name, address in addresses.items()])
 
 
 def navigation(*links: Html) -> Html:
-    """Where a page leads to: its first line."""
+    """Returns a page's first line, with its links."""
     return element("nav", side_by_side(links))
 
 
 def card(*parts: Content, css: str = "") -> Html:
-    """A box that stands out from the page."""
+    """Returns a box that stands out from the page."""
     return element("div", joined(*parts), f"card {css}".strip())
 
 
@@ -95,14 +95,14 @@ def table(
     stacked: bool = False,
     labels: Sequence[str] = (),
 ) -> Html:
-    """A table that scrolls sideways where it is too wide.
+    """Returns a table that scrolls sideways if it is too wide.
 
     Args:
-        header: a cell a column.
-        rows: cells; the first of each row is its header.
-        css: a class a column.
-        stacked: on a phone, cells of class `words` go below the others.
-        labels: a name a column; if given, on a phone each row is a block of named values.
+        header: One cell per column.
+        rows: Cells; the first cell of each row is its header.
+        css: One class per column.
+        stacked: On a phone, cells of class `words` are below the others.
+        labels: One name per column; if given, each row is a block of named values on a phone.
     """
     classes = [*css, *[""] * (len(header) - len(css))]
     names = [*labels, *[""] * (len(header) - len(labels))]
@@ -122,7 +122,7 @@ def table(
 
 
 def descriptions(entries: Iterable[tuple[str, Content]], lead: int = 0) -> Html:
-    """Names and values in as many columns as fit; the first `lead` values are large."""
+    """Returns names and values in as many columns as fit; the first `lead` values are large."""
     cells = []
     for number, (name, value) in enumerate(entries):
         css = "lead" if number < lead else ""
@@ -131,20 +131,20 @@ def descriptions(entries: Iterable[tuple[str, Content]], lead: int = 0) -> Html:
 
 
 def listing(entries: Iterable[tuple[str, Content]]) -> Html:
-    """Names and values, a line each: for values that are long, such as a hash."""
+    """Returns names and values, one per line, for long values such as a hash."""
     rows = "".join(f"<tr>{element('th', name).text}{element('td', value).text}</tr>" for name, value in entries)
     return Html(f'<table class="facts"><tbody>{rows}</tbody></table>')
 
 
 def document(title: str, *body: Html, navigation: Html | None = None, css: str = "", refresh_seconds: int = 0) -> str:
-    """A whole page.
+    """Returns a whole page.
 
     Args:
-        title: of the window.
-        body: what it shows.
-        navigation: its first line, if any.
-        css: classes of what is below that.
-        refresh_seconds: how often it reloads; 0: never.
+        title: The title of the window.
+        body: Its content.
+        navigation: Its first line, if any.
+        css: The classes of what is below that.
+        refresh_seconds: How often it reloads; 0 for never.
     """
     refresh = f'<meta http-equiv="refresh" content="{refresh_seconds}">' if refresh_seconds else ""
     inner = element("main", Html("\n".join(part.text for part in body)), css)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Colour(NamedTuple):
-    """One colour in either scheme, as ``#rrggbb``."""
+    """A colour in both schemes, as ``#rrggbb``."""
 
     light: str
     dark: str
@@ -14,19 +14,19 @@ class Colour(NamedTuple):
 
 PAGE = Colour("#f6f8fa", "#0d1117")
 CARD = Colour("#ffffff", "#161b22")
-"""The ground of cards and figures, on the page."""
+"""The background of cards and figures, on the page."""
 SHADE = Colour("#eef2f5", "#21262d")
-"""The ground of code."""
+"""The background of code."""
 LINE = Colour("#d3d9df", "#3d444d")
 INK = Colour("#24292f", "#e6edf3")
 QUIET = Colour("#5d6670", "#a3adb8")
-"""Text that matters less."""
+"""Secondary text."""
 GOOD = Colour("#0f6cab", "#58a9e6")
-"""Blue; links, too."""
+"""Blue; also for links."""
 BAD = Colour("#b34700", "#f0883e")
-"""Orange: told apart from blue by every kind of colour vision."""
+"""Orange: distinguishable from blue with every kind of colour vision."""
 WARN = Colour("#7d6200", "#d8c14a")
-"""Between the two. Some people see it as :data:`BAD`, so a word always says which it is."""
+"""Between the two. Some people see it as :data:`BAD`, so a word always gives the meaning."""
 STAR = Colour("#f0c000", "#f0c000")
 """The champion in a figure."""
 ON_COLOUR = "#fdfdfd"
@@ -41,9 +41,9 @@ RUNS = (
     Colour("#910037", "#f9b3c7"),
     Colour("#5d3fae", "#afbafd"),
 )
-"""Found by search: the largest least distance in CIELAB, with and without each deficiency of colour vision."""
+"""Found by search: the largest minimum distance in CIELAB, with and without each colour vision deficiency."""
 
 GROUNDS = {"page": PAGE, "card": CARD, "shade": SHADE}
 TEXTS = {"ink": INK, "quiet": QUIET, "good": GOOD, "bad": BAD, "warn": WARN}
 TOKENS = {**GROUNDS, **TEXTS, "line": LINE}
-"""Name of a variable of the stylesheet → its colour."""
+"""The colour of each variable of the stylesheet."""

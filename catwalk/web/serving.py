@@ -1,4 +1,4 @@
-"""What Catwalk's small web servers have in common: they start, bind, answer and stop in the same way."""
+"""The common parts of Catwalk's small web servers: they start, bind, answer and stop in the same way."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _LOOK_SECONDS = 0.2
 
 
 class Service(Protocol):
-    """What works in threads of its own behind a server."""
+    """Something that works in its own threads behind a server."""
 
     def start(self) -> None:
         """Starts the threads."""
 
     def stop(self) -> None:
-        """Ends them."""
+        """Stops the threads."""
 
 
 S = TypeVar("S")
@@ -37,26 +37,26 @@ T = TypeVar("T", bound=Service)
 
 
 class Server(ThreadingHTTPServer):
-    """A thread a request; none of them holds up the end of the process."""
+    """A server with one thread per request; no thread delays the end of the process."""
 
     daemon_threads = True
     allow_reuse_address = True
 
     def handle_error(self, request: object, client_address: object) -> None:
         error = sys.exception()
-        if not isinstance(error, OSError):  # a client that hung up is no news
+        if not isinstance(error, OSError):  # a client that hung up needs no log line
             log.error("a request failed: %s: %s", type(error).__name__, error)
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers whole bodies that nobody caches and that load nothing from elsewhere."""
+    """Answers with whole bodies that are not cached and load nothing from elsewhere."""
 
     protocol_version = "HTTP/1.1"
     timeout = 60
     name: ClassVar[str] = "catwalk"
-    """What the server calls itself."""
+    """The server's name in its headers."""
     policy: ClassVar[str] = "default-src 'none'; style-src 'unsafe-inline'"
-    """Content-Security-Policy of every answer."""
+    """The Content-Security-Policy of every answer."""
 
     def _page(self, status: int, content: str | bytes) -> None:
         body = content if isinstance(content, bytes) else content.encode(errors="replace")
@@ -88,17 +88,17 @@ class Handler(BaseHTTPRequestHandler):
         return self.name
 
     def log_message(self, format: str, *args: object) -> None:
-        """Scrapes are no news."""
+        """Logs nothing: scrapes would flood the log."""
 
 
 def options(module: str, description: str, port_variable: str, port: str) -> argparse.ArgumentParser:
-    """A parser that knows ``--host`` and ``--port``.
+    """Returns a parser with ``--host`` and ``--port``.
 
     Args:
-        module: what ``python -m`` starts.
-        description: what it does.
-        port_variable: the environment's name for the port.
-        port: the default.
+        module: The module that ``python -m`` starts.
+        description: What the program does.
+        port_variable: The environment variable of the port.
+        port: The default port.
     """
     parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
     chosen = under_new_names(os.environ).get(port_variable) or port
@@ -113,14 +113,14 @@ def run(
     """Runs a service until SIGTERM or SIGINT, and ends the process.
 
     Args:
-        name: what the log calls it.
-        make: the service.
-        server: takes the address and the service, and listens there.
-        host: address to listen on.
-        port: 0 for any that is free.
+        name: Its name in the log.
+        make: Returns the service.
+        server: Takes the address and the service, and listens there.
+        host: The address to listen on.
+        port: The port; 0 for any free one.
 
     Raises:
-        CatwalkError: it can't begin.
+        CatwalkError: it can't start.
     """
     logging.getLogger("botocore").setLevel(logging.WARNING)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
@@ -134,35 +134,36 @@ def run(
     listening.shutdown()
     service.stop()
     sys.stderr.flush()
-    # What hangs in a thread, a read of S3 or a call-out, must not hold up this end; all that was kept is on the disk.
+    # A thread that hangs, in a read of S3 or a callout, must not delay the end; everything to keep is on disk.
     os._exit(0)
 
 
 def bind(make: Callable[[tuple[str, int]], S], host: str, port: int) -> S:
-    """A server that listens.
+    """Returns a server that listens.
 
     Args:
-        make: takes the address and listens there.
-        host: address to listen on.
-        port: 0 for any that is free.
+        make: Takes the address and listens there.
+        host: The address to listen on.
+        port: The port; 0 for any free one.
 
     Raises:
-        ConfigError: the port is taken, or there is no such address.
+        ConfigError: the port is in use, or there is no such address.
     """
     try:
         return make((host, port))
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise ConfigError(
-                f"port {port} on {host} is taken; stop what listens there, or choose another with --port"
+                f"port {port} on {host} is in use; stop the program that listens there, or choose another port with "
+                "--port"
             ) from error
         raise ConfigError(f"can't listen on {host}:{port}: {error.strerror}") from error
     except OverflowError as error:
-        raise ConfigError(f"{port} is no port number") from error
+        raise ConfigError(f"{port} is not a port number; choose one from 0 to 65535") from error
 
 
 class StopSignals:
-    """Notices SIGTERM and SIGINT from its making on."""
+    """Notices SIGTERM and SIGINT as soon as it exists."""
 
     def __init__(self) -> None:
         self._received: list[int] = []
@@ -170,9 +171,9 @@ class StopSignals:
             signal.signal(number, lambda received, _: self._received.append(received))
 
     def wait(self) -> None:
-        """Returns once one has come.
+        """Waits for a signal.
 
-        It looks again and again: a handler that sets an event while this thread takes that event's lock would hang.
+        It polls: a handler that sets an event while this thread takes that event's lock would hang.
         """
         while not self._received:
             time.sleep(_LOOK_SECONDS)

@@ -1,4 +1,4 @@
-"""The one stylesheet: light and dark, phone, desktop and paper. It names no colour but those of the palette."""
+"""The only stylesheet: light and dark, phone, desktop and paper. It uses only colours of the palette."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values as pages write them; a dash where there is none."""
+"""Formats values for pages; a dash for a missing value."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 
 def moment(seconds: float | None, form: str = "%Y-%m-%d %H:%M:%S UTC") -> str:
-    """A time in UTC, of seconds since the epoch."""
+    """Returns a time in UTC, from seconds since the epoch."""
     if seconds is None:
         return "–"
     try:
@@ -17,14 +17,14 @@ def moment(seconds: float | None, form: str = "%Y-%m-%d %H:%M:%S UTC") -> str:
 
 
 def due_text(due: float | None, now: float) -> str:
-    """When a run is due, in UTC, or since when it is overdue; empty: it is not due."""
+    """Returns when a run is due, in UTC, or since when it is overdue; empty if none is due."""
     if due is None:
         return ""
     return f"{'overdue since ' if due < now else ''}{moment(due, '%Y-%m-%d %H:%M UTC')}"
 
 
 def duration(seconds: float | None) -> str:
-    """Seconds as people read them."""
+    """Returns a readable duration."""
     if seconds is None or not math.isfinite(seconds):
         return "–"
     if seconds < 100:
@@ -34,7 +34,7 @@ def duration(seconds: float | None) -> str:
 
 
 def span(seconds: float) -> str:
-    """Roughly how long: ``12 s``, ``7 min``, ``3 h`` or ``5 d``."""
+    """Returns a rounded duration: ``12 s``, ``7 min``, ``3 h`` or ``5 d``."""
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
@@ -42,20 +42,20 @@ def span(seconds: float) -> str:
 
 
 def percent(ratio: float | None) -> str:
-    """A ratio in per cent."""
+    """Returns a ratio as a percentage."""
     return "–" if ratio is None else f"{ratio:.2%}"
 
 
 def mebibytes(size: int | None) -> str:
-    """Bytes as people read them."""
+    """Returns a readable size."""
     return "–" if size is None else f"{size / 2**20:,.0f} MiB"
 
 
 def figure(value: float | None) -> str:
-    """A number with four decimals, such as a loss."""
+    """Returns a number with four decimals, such as a loss."""
     return "–" if value is None else f"{value:.4f}"
 
 
 def plural(count: int, noun: str) -> str:
-    """``1 run``, ``2 runs``."""
+    """Returns a count and its noun: ``1 run``, ``2 runs``."""
     return f"{count:,} {noun}{'s' * (count != 1)}"

@@ -1,4 +1,4 @@
-"""Work on a GPU that is launched as a whole: kernels of a small network run faster than they can be launched singly."""
+"""Launches work on a GPU as a whole: kernels of a small network run faster than they can be launched one by one."""
 
 from __future__ import annotations
 
@@ -11,27 +11,29 @@ from torch import Tensor
 log = logging.getLogger(__name__)
 
 Work = Callable[[Tensor, Tensor, Tensor], None]
-"""Reads three tensors, and changes others that stay where they are in memory."""
+"""Work that reads three tensors, and changes others that stay at the same place in memory."""
 
 
 class Captured:
-    """Work as CUDA graphs, one for each size of its arguments. Computes what the work itself does, bit for bit."""
+    """Work as CUDA graphs, one for each size of its arguments. The results are the same as those of the work, bit for
+    bit.
+    """
 
     def __init__(self, work: Work, device: torch.device) -> None:
         """
         Args:
-            work: what is captured; it may not wait for the device.
-            device: a CUDA device.
+            work: The work to capture; it must not wait for the device.
+            device: A CUDA device.
         """
         self._work = work
         self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._graphs: dict[int, tuple[torch.cuda.CUDAGraph, list[Tensor]]] = {}
         self._done = torch.cuda.Event()  # type: ignore[no-untyped-call]
-        """That what was launched last is done."""
+        """The event that the last launch is done."""
 
     def capture(self, *examples: Tensor) -> None:
-        """Captures the work for arguments of the same size as these. It is done once: what libraries set up at their
-        first call may not be captured.
+        """Captures the work for arguments of the same size as these. The work runs once before, because the setup of
+        libraries at their first call can't be captured.
 
         Raises:
             RuntimeError: it can't be captured.
@@ -41,14 +43,15 @@ class Captured:
         with torch.cuda.stream(self._stream):
             self._work(*arguments)
         graph = torch.cuda.CUDAGraph()
-        # What other threads ask of the device meanwhile, such as how much memory is in use, doesn't matter.
+        # Requests of other threads to the device meanwhile, such as for its memory use, don't matter.
         with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
             self._work(*arguments)
         self._graphs[len(arguments[0])] = graph, arguments
 
     def __call__(self, *arguments: Tensor) -> None:
-        """Launches the work, and waits for what was launched before it: the device never waits for the next launch, and
-        whoever is told to stop in between has no more than this one to wait for."""
+        """Launches the work, and waits for the previous launch: the device never waits for the next launch, and a
+        caller that stops in between only waits for this one.
+        """
         graph, places = self._graphs[len(arguments[0])]
         with torch.cuda.device(self._stream.device):
             for place, argument in zip(places, arguments, strict=True):
@@ -60,14 +63,14 @@ class Captured:
 
 
 def captured(work: Work, device: torch.device, examples: Iterable[tuple[Tensor, Tensor, Tensor]]) -> Work:
-    """The work in graphs, one for arguments of the size of each example; where that fails, the work as it is."""
+    """Returns the work in graphs, one for arguments of the size of each example; if that fails, the work itself."""
     try:
         whole = Captured(work, device)
         for example in examples:
             whole.capture(*example)
     except RuntimeError as error:
         log.warning(
-            "the training step can't be captured in a CUDA graph, and is several times slower without: %s",
+            "the training step can't be captured in a CUDA graph, and is several times slower without one: %s",
             str(error).partition("\n")[0],
         )
         _end_capture(device)
@@ -76,7 +79,7 @@ def captured(work: Work, device: torch.device, examples: Iterable[tuple[Tensor, 
 
 
 def _end_capture(device: torch.device) -> None:
-    """A capture that fails leaves the device's generator within it, which then refuses to draw."""
+    """Ends a failed capture, which would otherwise keep the device's generator from drawing numbers."""
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         index = torch.cuda.current_device() if device.index is None else device.index
         torch.cuda.default_generators[index].graphsafe_set_state(torch.Generator(device))

@@ -1,4 +1,4 @@
-"""The classifier as Catwalk takes it; torch is imported by the methods that compute, since DAG files read this."""
+"""The classifier as a Trainable; the methods that compute import torch, because DAG files import this module."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Classifier:
     config = RunConfig
 
     def plan(self, config: RunConfig) -> Plan:
-        """What of a configuration concerns the stages."""
+        """Returns the part of a configuration that concerns the stages."""
         return Plan(
             model=config.model,
             epochs=config.training.epochs,
@@ -38,11 +38,13 @@ class Classifier:
         )
 
     def dated(self, config: RunConfig, begins: datetime) -> RunConfig:
-        """A feed is read up to the day, in UTC, on which the run begins, where the configuration names none."""
+        """Returns the configuration with the day up to which a feed is read: by default, the day in UTC on which the
+        run starts.
+        """
         return replace(config, data=config.data.dated(begins.astimezone(UTC).date()))
 
     def load(self, config: RunConfig) -> Data:
-        """The three splits: ``images``, uint8 (n, 28, 28), and ``labels``, uint8 (n,)."""
+        """Returns the three splits: ``images``, uint8 (n, 28, 28), and ``labels``, uint8 (n,)."""
         from ml.fashion_mnist.dataset import read_splits, statistics
 
         splits = read_splits(config.data)
@@ -57,7 +59,7 @@ class Classifier:
         )
 
     def start(self, config: RunConfig, seed: int, data: Data) -> Fit:
-        """Fresh weights from the seed."""
+        """Returns new weights from the seed."""
         from ml.fashion_mnist.dataset import Split
         from ml.fashion_mnist.training import Trainer
 
@@ -65,7 +67,7 @@ class Classifier:
         return Trainer.start(config, seed, train, validation, data.statistics)
 
     def predictor(self, config: RunConfig, model: bytes) -> Predictor:
-        """A network from its run's configuration and its safetensors file; nothing is unpickled."""
+        """Returns a network from its run's configuration and its safetensors file; nothing is unpickled."""
         import torch
 
         from ml.fashion_mnist.training import load_network, score
@@ -79,13 +81,15 @@ class Classifier:
         return predict
 
     def upgrade(self, old_config: dict[str, Any]) -> dict[str, Any]:
-        """Whatever another version has stored is kept; `load_network` refuses what would make another network. A
-        setting that did not exist yet has the value that does nothing, not today's default."""
+        """Returns a configuration of another version. All its settings are kept; `load_network` refuses those that
+        would give a different network. A setting that did not exist yet gets its neutral value, not the current
+        default.
+        """
         training = {"label_smoothing": 0.0, "shift": 0.0, "precision": "float32"} | old_config.get("training", {})
         return {**old_config, "training": training}
 
     def read(self, path: Path, invert: Invert) -> Arrays:
-        """Any picture as what the network was trained on."""
+        """Returns any picture in the format that the network was trained on."""
         import numpy as np
 
         from ml.fashion_mnist.pictures import read_image
@@ -94,18 +98,19 @@ class Classifier:
         return {"images": np.frombuffer(pixels, dtype=np.uint8).reshape(1, SIDE, SIDE)}
 
     def preview(self, inputs: Arrays) -> NDArray[Any]:
-        """The examples are pictures."""
+        """Returns the examples' pictures."""
         return inputs["images"]
 
     def check(self) -> str:
-        """Whether the published files are here, and whole."""
+        """Checks whether the published files exist and are complete."""
         from ml.fashion_mnist.dataset import dataset_root, read_splits
         from ml.fashion_mnist.published import is_here
 
         root = dataset_root()
         if not is_here(root):
             raise DownloadError(
-                f"Fashion-MNIST is not in {root} yet; the first run downloads it; offline, set CATWALK_DATASET_ROOT"
+                f"Fashion-MNIST is not in {root} yet; the first run downloads it; if you are offline, set "
+                "CATWALK_DATASET_ROOT"
             )
         splits: Mapping[str, Any] = read_splits(DataConfig())
         return f"Fashion-MNIST in {root}: " + ", ".join(f"{len(split):,} {name}" for name, split in splits.items())

@@ -1,6 +1,6 @@
 """Every knob of a run, declared once (see :mod:`catwalk.knobs`), and the names of the classes.
 
-Imports nothing heavy, since DAG files read it each time Airflow parses them.
+Imports nothing heavy, because DAG files import it each time Airflow parses them.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ CLASSES = (
     "bag",
     "ankle-boot",
 )
-"""Fashion-MNIST's ten classes in label order, spelled so that they are safe in a StatsD tag."""
+"""Fashion-MNIST's ten classes in label order, with names that are safe in a StatsD tag."""
 SIDE = 28
-"""Pixels of a picture's side."""
+"""The side of a picture, in pixels."""
 
 
 Source = Literal["fashion-mnist", "synthetic", "feed", "synthetic-feed"]
@@ -36,30 +36,36 @@ Source = Literal["fashion-mnist", "synthetic", "feed", "synthetic-feed"]
 
 @dataclass(frozen=True)
 class DataConfig(Section):
-    """Which examples a run sees."""
+    """The examples of a run."""
 
     source: Source = "fashion-mnist"
-    """Dataset: the real Fashion-MNIST, or synthetic images in the same format (for trying things out); a feed brings
-    the training images of either by day."""
+    """Dataset: the real Fashion-MNIST, or synthetic images in the same format (for experiments); a feed delivers the
+    training images of either by day.
+    """
     train_examples: int = number(55_000, 10, 59_990, multiple_of=10, helps="memory", varies=True)
-    """Training examples to use, at most 60,000 less those for validation; fewer leaves room for newer data later. A
-    feed has brought about as many when all have arrived, less what is test for ever."""
+    """Training examples to use, at most 60,000 minus those for validation; fewer leave room for newer data later. In a
+    feed, about as many once all have arrived, minus those reserved for tests.
+    """
     validation_examples: int = number(5_000, 10, 30_000, multiple_of=10)
-    """Examples held back from the 60,000 for validation, the same number in each class; of a feed, about as many when
-    all have arrived."""
+    """Examples of the 60,000 held out for validation, the same number in each class; in a feed, about as many once all
+    have arrived.
+    """
     split_seed: int = number(20_170_825, 0, 2**32 - 1)
     """Seed of the train/validation split; part of the dataset's hash."""
     as_of: str | None = setting(None, varies=False)
-    """Day (UTC) up to which a feed is read, such as 2026-11-25; empty: that of the DAG run's logical date, or today."""
+    """Day (UTC) up to which a feed is read, such as 2026-11-25; empty for the day of the DAG run's logical date, or
+    today.
+    """
     feed_start: str = setting("2026-01-01", varies=False)
-    """First day (UTC) of a feed, on which half of its examples are there."""
+    """First day (UTC) of a feed, which has half of its examples."""
     feed_days: int = number(1_095, 1, 36_500)
-    """Days after the first in which a feed brings the other half, equally many each day."""
+    """Days after the first in which a feed delivers the other half, the same number each day."""
     gap_days: int = number(1, 0, 3_650)
-    """Days before as_of that a feed keeps out of training and validation, as where labels come late."""
+    """Days before as_of that a feed keeps out of training and validation, as if labels arrived late."""
     drifts: str = setting("", varies=False)
-    """How a feed changes: DAY KIND [STRENGTH], …, of none, brightness, rotation, class-mix and label-noise, such as
-    2026-12-01 rotation 15, 2027-01-01 none; empty: it does not."""
+    """How a feed changes: DAY KIND [STRENGTH], …, where KIND is none, brightness, rotation, class-mix or label-noise,
+    such as 2026-12-01 rotation 15, 2027-01-01 none; empty for no change.
+    """
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -67,7 +73,7 @@ class DataConfig(Section):
         Bounds(10, 60_000 - self.validation_examples).check("train_examples", self.train_examples)
         for knob in ("as_of", "drifts"):
             value = getattr(self, knob)
-            require(not value or self.comes_by_day, knob, value, f"empty, for source {self.source} is no feed")
+            require(not value or self.comes_by_day, knob, value, f"empty, because source {self.source} is not a feed")
         drifts.schedule(self.drifts)
         self._check_days()
 
@@ -75,24 +81,24 @@ class DataConfig(Section):
         first = drifts.day("feed_start", self.feed_start)
         if self.as_of is not None:
             least = date.fromordinal(min(first.toordinal() + self.gap_days, date.max.toordinal()))
-            told = f"{least} or later (feed_start and gap_days)"
-            require(drifts.day("as_of", self.as_of) >= least, "as_of", self.as_of, told)
+            bound = f"{least} or later (feed_start and gap_days)"
+            require(drifts.day("as_of", self.as_of) >= least, "as_of", self.as_of, bound)
 
     @property
     def comes_by_day(self) -> bool:
-        """It is a feed."""
+        """Whether the source is a feed."""
         return self.source.endswith("feed")
 
     @property
     def synthetic(self) -> bool:
-        """The images are made up."""
+        """Whether the images are synthetic."""
         return self.source.startswith("synthetic")
 
     def dated(self, day: date) -> DataConfig:
-        """With the day up to which the feed is read, where none is named.
+        """Returns the configuration with the day up to which the feed is read, if it has none.
 
         Raises:
-            ConfigError: the feed begins later.
+            ConfigError: the feed starts later.
         """
         return replace(self, as_of=day.isoformat()) if self.comes_by_day and not self.as_of else self
 
@@ -102,9 +108,9 @@ class NetworkConfig(Section):
     """The multilayer perceptron's shape."""
 
     hidden: tuple[int, ...] = setting((512, 512), helps="memory")
-    """Units in each hidden layer, e.g. 512,512."""
+    """Units in each hidden layer, such as 512,512."""
     dropout: float = number(0.0, 0.0, 0.9)
-    """Share of hidden activations dropped while training."""
+    """Share of hidden activations dropped during training."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -115,7 +121,7 @@ class NetworkConfig(Section):
 
 @dataclass(frozen=True)
 class TrainingConfig(Section):
-    """How the weights are found: stochastic gradient descent with Nesterov momentum and a one-cycle rate."""
+    """The training: stochastic gradient descent with Nesterov momentum and a one-cycle rate."""
 
     epochs: int = number(18, 1, MOST_PLANNED_EPOCHS)
     """Passes over the training examples."""
@@ -132,13 +138,13 @@ class TrainingConfig(Section):
     label_smoothing: float = number(0.05, 0.0, 0.9)
     """Share of each example's probability that the loss spreads evenly over the classes."""
     shift: float = number(0.2, 0.0, 1.0)
-    """Share of the examples that an epoch moves by one pixel, to one of the eight sides."""
+    """Share of the examples that an epoch shifts by one pixel, in one of the eight directions."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Number format of the products of matrices in training; auto: bfloat16 on a CPU that has instructions for it."""
+    """Number format of matrix products in training; auto: bfloat16 on a CPU that has instructions for it."""
     seed: int | None = number(None, 0, 2**63 - 1)
     """Seed of initial weights, shuffling and dropout; empty: derived from the run id, so that each night differs."""
     device: str = "auto"
-    """Where to train: auto (a GPU when there is one), cpu, cuda, cuda:0 … or mps."""
+    """Where to train: auto (a GPU if there is one), cpu, cuda, cuda:0 … or mps."""
     threads: int | None = number(None, 1, 256)
     """CPU threads for PyTorch; empty: as many as this process may use. The weights' last bits depend on it."""
     checkpoint_seconds: float = number(10.0, 0.0, 3_600.0)
@@ -163,6 +169,7 @@ class RunConfig(Config):
 
     @property
     def model(self) -> str:
-        """Name under which versions of this model compete; synthetic data never competes with real data, nor a feed
-        with what is there from the beginning."""
+        """The name under which versions of this model compete; synthetic data never competes with real data, or a feed
+        with a fixed dataset.
+        """
         return "mlp" + "-synthetic" * self.data.synthetic + "-feed" * self.data.comes_by_day

@@ -1,4 +1,4 @@
-"""Fashion-MNIST as uint8 tensors: where it is found, and how it is split."""
+"""Fashion-MNIST as uint8 tensors: finds it, and splits it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Split:
-    """Examples of one split, resident in memory."""
+    """The examples of one split, in memory."""
 
     images: Tensor
     """uint8 (n, 28, 28), 0 black to 255 white."""
@@ -34,7 +34,7 @@ class Split:
 
     @classmethod
     def of(cls, arrays: Mapping[str, Any]) -> Split:
-        """A split from its two arrays, ``images`` and ``labels``, which are copied."""
+        """Returns a split from its two arrays, ``images`` and ``labels``, which are copied."""
         return cls(torch.tensor(arrays["images"]), torch.tensor(arrays["labels"]))
 
     def __len__(self) -> int:
@@ -42,19 +42,19 @@ class Split:
 
     @property
     def class_counts(self) -> list[int]:
-        """Examples of each class, in label order."""
+        """The number of examples of each class, in label order."""
         return torch.bincount(self.labels.long(), minlength=len(CLASSES)).tolist()
 
 
 def read_splits(config: DataConfig) -> dict[str, Split]:
-    """The three splits, read from disk.
+    """Reads the three splits from disk.
 
     Train and validation are drawn from the 60,000 training images, class by class with the split's own seed; the test
-    split is the published one. All three of a feed are of those 60,000 (see :mod:`ml.fashion_mnist.feed`).
+    split is the published one. In a feed, all three come from those 60,000 (see :mod:`ml.fashion_mnist.feed`).
 
     Raises:
         DatasetError: a file is missing, truncated or corrupt, or can't be read.
-        DownloadError: it is not here, and could not be downloaded this time.
+        DownloadError: it is missing, and could not be downloaded this time.
     """
     files = _synthetic_files() if config.synthetic else _published_files()
     images, labels = _tensors(files, "train")
@@ -70,18 +70,19 @@ def read_splits(config: DataConfig) -> dict[str, Split]:
 
 
 def _tensors(files: dict[str, bytes], name: str) -> tuple[Tensor, Tensor]:
-    """Images, uint8 (n, 28, 28), and labels, uint8 (n,)."""
+    """Returns images, uint8 (n, 28, 28), and labels, uint8 (n,)."""
     pixels, labels = (
         torch.frombuffer(bytearray(files[f"{name}-{kind}-ubyte"]), dtype=torch.uint8)
         for kind in ("images-idx3", "labels-idx1")
     )
     if int(labels.max()) >= len(CLASSES):
-        raise DatasetError(f"a label of the {name} images is above {len(CLASSES) - 1}; get the file anew")
+        raise DatasetError(f"a label of the {name} images is above {len(CLASSES) - 1}; download the file again")
     return pixels.view(-1, 28, 28), labels
 
 
 def stratified(labels: Tensor, config: DataConfig) -> tuple[Tensor, Tensor]:
-    """Indices of the train and of the validation examples, ascending and disjoint, equally many of each class.
+    """Returns the indices of the train and of the validation examples, ascending and disjoint, the same number of each
+    class.
 
     Raises:
         DatasetError: a class has too few examples.
@@ -93,7 +94,7 @@ def stratified(labels: Tensor, config: DataConfig) -> tuple[Tensor, Tensor]:
         indices = torch.nonzero(labels == label).flatten()
         if len(indices) < sum(per_class):
             raise DatasetError(
-                f"class {name} has {len(indices)} examples, but {sum(per_class)} are asked for; lower train_examples"
+                f"class {name} has {len(indices)} examples, but {sum(per_class)} are needed; lower train_examples"
             )
         shuffled = indices[torch.randperm(len(indices), generator=generator)]
         validation.append(shuffled[: per_class[1]])
@@ -102,8 +103,8 @@ def stratified(labels: Tensor, config: DataConfig) -> tuple[Tensor, Tensor]:
 
 
 def dataset_root() -> Path:
-    """The folder whose ``FashionMNIST/raw`` holds the files: `CATWALK_DATASET_ROOT`, else ``data`` or a folder
-    ``datasets`` near the checkout where they are there, else ``data``, where they are downloaded to.
+    """Returns the folder whose ``FashionMNIST/raw`` contains the files: `CATWALK_DATASET_ROOT`; otherwise ``data`` or a
+    folder ``datasets`` near the checkout, if it has them; otherwise ``data``, into which they are downloaded.
 
     Raises:
         DatasetError: `CATWALK_DATASET_ROOT` is set, but has no such folder; or a folder may not be entered.
@@ -118,8 +119,8 @@ def dataset_root() -> Path:
 
 
 def _neighbours() -> Iterator[Path]:
-    """Folders ``datasets`` beside the checkout, or one level further down, that hold the files. They may be anybody's:
-    one that this user may not enter is passed over.
+    """Yields folders ``datasets`` beside the checkout, or one level further down, that contain the files. They may
+    belong to anyone: a folder that this user may not enter is skipped.
     """
     beside = PROJECT.parent
     for root in (beside / "datasets", *sorted(beside.glob("*/datasets"))):
@@ -129,25 +130,25 @@ def _neighbours() -> Iterator[Path]:
 
 
 def stand_in_root() -> Path:
-    """Where the synthetic images are kept."""
+    """Returns the folder of the synthetic images."""
     return Path(os.environ.get("CATWALK_HOME") or PROJECT / ".catwalk") / "synthetic"
 
 
 def _published_files() -> dict[str, bytes]:
-    """The real files. Only the folder that is nobody else's is written to, and only what is missing there."""
+    """Reads the real files. Only our own folder is written to, and only missing files."""
     root = dataset_root()
     try:
         return read_files(root, published=True)
     except IncompleteError as error:
         if os.environ.get("CATWALK_DATASET_ROOT") or root != PROJECT / "data":
             raise DatasetError(f"{error}; put the published file there, plain or as .gz") from error
-        log.info("%s: Fashion-MNIST is downloaded", error)
+        log.info("%s: downloading Fashion-MNIST", error)
         published.download(root)
     return read_files(root, published=True)
 
 
 def _synthetic_files() -> dict[str, bytes]:
-    """The drawn files, kept where that is possible: drawing them takes seconds."""
+    """Returns the drawn files, and stores them if possible, because drawing them takes seconds."""
     root = stand_in_root()
     try:
         return read_files(root, published=False)
@@ -157,8 +158,8 @@ def _synthetic_files() -> dict[str, bytes]:
         synthetic.write_files(raw_folder(root), drawn)
     except OSError as error:
         log.warning(
-            "%s can't be written to (%s): synthetic images are drawn anew for each run; set CATWALK_HOME to a "
-            "folder that can",
+            "can't write to %s (%s): synthetic images are drawn again for each run; set CATWALK_HOME to a "
+            "writable folder",
             root,
             error.strerror,
         )
@@ -166,7 +167,7 @@ def _synthetic_files() -> dict[str, bytes]:
 
 
 def statistics(images: Tensor) -> dict[str, float]:
-    """Mean and standard deviation of the pixels, 0 to 1, of images that are uint8 of any shape."""
+    """Returns mean and standard deviation of the pixels, 0 to 1, of uint8 images of any shape."""
     shades = torch.arange(256, dtype=torch.float64) / 255
     shares = torch.bincount(images.flatten(), minlength=256).double() / images.numel()
     mean = float((shares * shades).sum())

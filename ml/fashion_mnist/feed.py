@@ -1,8 +1,9 @@
-"""The training images of Fashion-MNIST as they would come in: by day, and from some day on changed.
+"""The training images of Fashion-MNIST as a feed: they arrive by day, and change from some day on.
 
-All about an example follows from its key, a digest of its picture: whether it is test for ever, for validation or for
-training, and on which day it arrives. How it looks then follows from that day. So the same `as_of` gives the same bytes
-on every machine, a later one has all that an earlier one has trained on, and what is test is never trained on.
+Everything about an example follows from its key, a digest of its picture: whether it is reserved for tests, for
+validation or for training, and on which day it arrives. Its appearance follows from that day. So the same `as_of` gives
+the same bytes on every machine, a later one contains all earlier training examples, and test examples are never used
+for training.
 """
 
 from __future__ import annotations
@@ -29,27 +30,28 @@ Floats = NDArray[np.float64]
 Rows = NDArray[np.bool_]
 
 TEST_SHARE = 0.2
-"""Of all examples: they are test for ever, whatever the settings."""
+"""The share of all examples that are reserved for tests, whatever the settings."""
 TEST_EXAMPLES = 6_000
-"""The newest so many of them are the test split: of so many, two equally good models are told to be within half a point
-of each other. About as many are there on the first day."""
+"""The test split consists of this many of the newest of them: enough to find two equally good models within half a
+point of each other. About as many exist on the first day.
+"""
 BACKLOG = 0.5
-"""Share of all examples that is there on the first day."""
+"""The share of all examples that exist on the first day."""
 
 
 def arrived(images: Bytes, labels: Bytes, config: DataConfig) -> dict[str, Arrays]:
-    """The splits train, validation and test as of a day, each with ``images`` and ``labels``.
+    """Returns the splits train, validation and test as of a day, each with ``images`` and ``labels``.
 
     Args:
-        images: all that ever arrive, (n, 28, 28).
-        labels: their classes, (n,).
-        config: of a feed, with the day.
+        images: All images that ever arrive, (n, 28, 28).
+        labels: Their classes, (n,).
+        config: The configuration of a feed, with the day.
 
     Raises:
-        DatasetError: no day is named, or a split has no example by then.
+        DatasetError: no day is given, or a split has no example by then.
     """
     if not config.as_of:
-        raise DatasetError("the feed has no as_of; name the day up to which it is read, such as 2026-11-25")
+        raise DatasetError("the feed has no as_of; set it to the day up to which the feed is read, such as 2026-11-25")
     keys = Keys.of(images)
     today, day = day_number(config.as_of, config), keys.days(config)
     comes = coming(keys, labels, day, config)
@@ -64,7 +66,7 @@ def arrived(images: Bytes, labels: Bytes, config: DataConfig) -> dict[str, Array
     }
     for name, rows in chosen.items():
         if not rows.any():
-            raise DatasetError(f"as of {config.as_of} the feed has brought no {name} example; give a later as_of")
+            raise DatasetError(f"as of {config.as_of} the feed has no {name} example yet; use a later as_of")
     return {
         name: drifted(images[rows], labels[rows], day[rows], keys.noise[rows], config) for name, rows in chosen.items()
     }
@@ -72,7 +74,7 @@ def arrived(images: Bytes, labels: Bytes, config: DataConfig) -> dict[str, Array
 
 @dataclass(frozen=True, eq=False)
 class Keys:
-    """Of each example, its key and numbers from 0 to 1 that follow from it and from nothing else, (n,) each."""
+    """The keys of examples, and numbers from 0 to 1 that depend only on the key, (n,) each."""
 
     digests: list[bytes]
     role: Floats
@@ -82,39 +84,39 @@ class Keys:
 
     @classmethod
     def of(cls, images: Bytes) -> Keys:
-        """Of pictures, (n, 28, 28)."""
+        """Returns the keys of pictures, (n, 28, 28)."""
         digests = [hashlib.blake2b(row.tobytes(), digest_size=32).digest() for row in images]
         return cls(digests, *_numbers(b"".join(digests), 4))
 
     @property
     def test(self) -> Rows:
-        """Those that are test for ever."""
+        """The examples that are reserved for tests."""
         return self.role < TEST_SHARE
 
     def places(self, seed: int) -> Floats:
-        """Other numbers, by which train and validation are drawn."""
+        """Returns other numbers, by which train and validation are drawn."""
         salt = seed.to_bytes(8, "little")
         return _numbers(b"".join(hashlib.blake2b(key, digest_size=8, key=salt).digest() for key in self.digests), 1)[0]
 
     def days(self, config: DataConfig) -> NDArray[np.int64]:
-        """On which each arrives, 0 for the feed's first."""
+        """Returns the day on which each arrives, 0 for the feed's first."""
         later = (self.arrival - BACKLOG) / (1 - BACKLOG) * config.feed_days
         return np.ceil(later).clip(0).astype(np.int64)
 
 
 def _numbers(digests: bytes, columns: int) -> list[Floats]:
-    """53 bits of each 8 bytes, from 0 to 1."""
+    """Returns 53 bits of each 8 bytes, as numbers from 0 to 1."""
     words = np.frombuffer(digests, dtype="<u8").reshape(-1, columns)
     return list((words >> np.uint64(11)).astype(np.float64).T / 2**53)
 
 
 def day_number(day: str, config: DataConfig) -> int:
-    """A day's number, 0 for the feed's first."""
+    """Returns a day's number, 0 for the feed's first."""
     return (date.fromisoformat(day) - date.fromisoformat(config.feed_start)).days
 
 
 def _eras(day: NDArray[np.int64], config: DataConfig) -> Iterator[tuple[Drift, Rows]]:
-    """Each drift of the schedule, and the examples that arrive while it lasts."""
+    """Yields each drift of the schedule, and the examples that arrive while it lasts."""
     found = drifts.schedule(config.drifts)
     ends = [*(day_number(drift.day.isoformat(), config) for drift in found), np.inf]
     for drift, (first, end) in zip(found, pairwise(ends), strict=True):
@@ -122,7 +124,7 @@ def _eras(day: NDArray[np.int64], config: DataConfig) -> Iterator[tuple[Drift, R
 
 
 def coming(keys: Keys, labels: Bytes, day: NDArray[np.int64], config: DataConfig) -> Rows:
-    """Whether an example ever arrives: a class mix leaves out most of the classes that it does not favour."""
+    """Returns whether each example ever arrives: a class mix leaves out most examples of the other classes."""
     comes = np.ones(len(labels), dtype=bool)
     for drift, rows in _eras(day, config):
         if drift.kind == "class-mix":
@@ -131,7 +133,7 @@ def coming(keys: Keys, labels: Bytes, day: NDArray[np.int64], config: DataConfig
 
 
 def newest(rows: Rows, arrival: Floats) -> Rows:
-    """Those that have arrived last."""
+    """Returns the examples that arrived last."""
     found = np.flatnonzero(rows)
     chosen = np.zeros_like(rows)
     chosen[found[np.argsort(arrival[found], kind="stable")[-TEST_EXAMPLES:]]] = True
@@ -139,7 +141,7 @@ def newest(rows: Rows, arrival: Floats) -> Rows:
 
 
 def drifted(images: Bytes, labels: Bytes, day: NDArray[np.int64], noise: Floats, config: DataConfig) -> Arrays:
-    """Examples as they look when they arrive."""
+    """Returns the examples as they look when they arrive."""
     for drift, rows in _eras(day, config):
         if drift.kind == "label-noise":
             wrong = rows & (noise < drift.strength)
@@ -150,7 +152,7 @@ def drifted(images: Bytes, labels: Bytes, day: NDArray[np.int64], noise: Floats,
 
 
 def changed(images: Bytes, drift: Drift) -> Bytes:
-    """Pictures, (n, 28, 28), as a drift of their looks makes them."""
+    """Returns pictures, (n, 28, 28), changed by a drift of their appearance."""
     if drift.kind == "brightness":
         return np.asarray(np.rint(images * drift.strength).clip(0, 255), dtype=np.uint8)
     turned = [np.asarray(Image.fromarray(one).rotate(drift.strength, Image.Resampling.BILINEAR)) for one in images]

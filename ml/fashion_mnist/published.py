@@ -1,6 +1,6 @@
-"""Fashion-MNIST's four published files: read and verified as they lie there, plain or as ``.gz``, and their download.
+"""Fashion-MNIST's four published files: reads and verifies them in place, plain or as ``.gz``, and downloads them.
 
-Reading writes nothing, so a folder that is read-only will do.
+Reading writes nothing, so the folder may be read-only.
 """
 
 from __future__ import annotations
@@ -40,43 +40,44 @@ FILES = {
 }
 _DOWNLOAD_TIMEOUT = 60.0
 _MAY_PASS = {408, 425, 429}
-"""HTTP statuses below 500 after which trying again may help."""
+"""HTTP statuses below 500 after which a retry may help."""
 
 
 class IncompleteError(DatasetError):
-    """A file is missing or damaged. Getting it anew would help; the message doesn't say how, for that depends on who
-    keeps the folder."""
+    """A file is missing or damaged. A new download would help; the message doesn't say how, because that depends on the
+    owner of the folder.
+    """
 
 
 def raw_folder(root: Path) -> Path:
-    """Where the files lie below a root."""
+    """Returns the folder of the files below a root."""
     return root / "FashionMNIST" / "raw"
 
 
 def has_folder(root: Path) -> bool:
-    """Whether there is a folder for the files.
+    """Returns whether there is a folder for the files.
 
     Raises:
-        DatasetError: this user may not look.
+        DatasetError: this user may not enter it.
     """
     return _asked(raw_folder(root), Path.is_dir)
 
 
 def is_here(root: Path) -> bool:
-    """Whether all four files are there, whatever is in them.
+    """Returns whether all four files exist, whatever they contain.
 
     Raises:
-        DatasetError: this user may not look.
+        DatasetError: this user may not enter it.
     """
     return all(any(_asked(path, Path.is_file) for path in _candidates(raw_folder(root) / name)) for name in FILES)
 
 
 def read_files(root: Path, *, published: bool) -> dict[str, bytes]:
-    """The content of each file behind its header: pixels or labels, a byte each.
+    """Returns the content of each file after its header: pixels or labels, one byte each.
 
     Args:
-        root: the folder above ``FashionMNIST/raw``.
-        published: they must be the published ones, byte for byte; else size and header will do.
+        root: The folder above ``FashionMNIST/raw``.
+        published: Whether they must be the published files, byte for byte; otherwise only size and header are checked.
 
     Raises:
         IncompleteError: one is missing, truncated or corrupt.
@@ -104,7 +105,7 @@ def _unreadable(path: Path, error: OSError) -> DatasetError:
 
 
 def _read(path: Path, published: bool) -> bytes:
-    """The plain file if it is valid, else the compressed one."""
+    """Returns the plain file if it is valid, otherwise the compressed one."""
     found = [candidate for candidate in _candidates(path) if _asked(candidate, Path.is_file)]
     if not found:
         raise IncompleteError(f"{path} is missing")
@@ -120,7 +121,7 @@ def _sound(path: Path, name: str, published: bool) -> bytes:
     content = _content(path, size)
     if len(content) != size:
         count = f"more than {size:,}" if len(content) > size else f"{len(content):,}"
-        raise IncompleteError(f"{path} is truncated or another file: {count} bytes, not {size:,}")
+        raise IncompleteError(f"{path} is truncated or a different file: {count} bytes, not {size:,}")
     if published and hashlib.md5(content, usedforsecurity=False).hexdigest() != md5:
         raise IncompleteError(f"{path} is corrupt: its MD5 is not {md5}")
     if not content.startswith(header):
@@ -129,22 +130,22 @@ def _sound(path: Path, name: str, published: bool) -> bytes:
 
 
 def _content(path: Path, size: int) -> bytes:
-    """At most one byte more than `size`, so that nothing huge is read."""
+    """Returns at most one byte more than `size`, so that nothing huge is read."""
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             return bytes(file.read(size + 1))
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise IncompleteError(f"{path} is truncated or no gzip file ({error})") from error
+        raise IncompleteError(f"{path} is truncated or not a gzip file ({error})") from error
     except OSError as error:
         raise _unreadable(path, error) from error
 
 
 def download(root: Path) -> None:
-    """Lets torchvision fetch the ``.gz`` files that are not there yet; two runs at once wait for each other.
+    """Downloads missing ``.gz`` files with torchvision; concurrent runs wait for each other.
 
     Raises:
-        DownloadError: network or mirror did not give them this time.
-        DatasetError: they never will, or can't be written.
+        DownloadError: network or mirror failed this time.
+        DatasetError: they will always fail, or the files can't be written.
     """
     from torchvision.datasets import FashionMNIST  # takes seconds to import
     from torchvision.datasets.utils import download_url
@@ -168,7 +169,7 @@ def download(root: Path) -> None:
 
 
 def _failure(error: Exception, url: str) -> tuple[type[DatasetError], str]:
-    """Whether trying again may help, and what went wrong."""
+    """Returns whether a retry may help, and what went wrong."""
     whom = f"{urlsplit(url).hostname}{through_proxy(url)}"
     if isinstance(error, HTTPError):
         error.close()
@@ -178,7 +179,7 @@ def _failure(error: Exception, url: str) -> tuple[type[DatasetError], str]:
         final = isinstance(error.reason, ssl.SSLCertVerificationError)
         return DatasetError if final else DownloadError, f"{whom} can't be reached ({error.reason})"
     if isinstance(error, RuntimeError):
-        return DownloadError, f"what {whom} sends is not the published file (wrong checksum)"
+        return DownloadError, f"the file from {whom} is not the published one (wrong checksum)"
     if isinstance(error, HTTPException | ConnectionError | TimeoutError):
         return DownloadError, f"the connection to {whom} broke ({type(error).__name__}: {error})"
     assert isinstance(error, OSError)

@@ -1,7 +1,7 @@
-"""Synthetic images: a dataset in Fashion-MNIST's own files, for machines that can't get the real one.
+"""Synthetic images: a dataset in Fashion-MNIST's file format, for machines that can't get the real one.
 
-Ten silhouettes, each drawn with random place, width, brightness and grain. Tops differ by little, as in the real data,
-so that a model is right about nine times in ten. Whatever is trained on them is labelled `synthetic`.
+Ten silhouettes, each drawn with random position, width, brightness and grain. Tops differ only slightly, as in the real
+data, so that a model is right about nine times in ten. Everything trained on them is labelled `synthetic`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw
 Bytes = NDArray[np.uint8]
 Shape = list[tuple[float, float]]
 
-# Corners on a 28 x 28 canvas, mirrored around x = 13.5 where a garment is symmetric.
+# Corners on a 28 x 28 canvas, mirrored around x = 13.5 if a garment is symmetric.
 _BODY: Shape = [(8, 5), (11, 4), (16, 4), (19, 5), (19, 24), (8, 24)]
 _SHAPES: tuple[list[Shape], ...] = (
     [_BODY, [(8, 5), (3, 9), (5, 13), (8, 11)], [(19, 5), (24, 9), (22, 13), (19, 11)]],  # t-shirt-top
@@ -47,8 +47,9 @@ _CHUNK = 5_000
 
 
 def draw_files() -> dict[str, bytes]:
-    """The four IDX files by name, always the same bytes: 60,000 training and 10,000 test images, 28 x 28 grey bytes,
-    equally many of each class."""
+    """Returns the four IDX files by name, always the same bytes: 60,000 training and 10,000 test images, 28 x 28 grey
+    bytes, the same number of each class.
+    """
     files = {}
     for name, count, seed in (("train", 60_000, 1), ("t10k", 10_000, 2)):
         rng = np.random.default_rng(seed)
@@ -60,7 +61,7 @@ def draw_files() -> dict[str, bytes]:
 
 
 def write_files(folder: Path, files: dict[str, bytes]) -> None:
-    """Writes files by name, each all or nothing, also when two processes write at once.
+    """Writes files by name, each atomically, even if two processes write at once.
 
     Raises:
         OSError: the folder can't be written to.
@@ -71,7 +72,7 @@ def write_files(folder: Path, files: dict[str, bytes]) -> None:
 
 
 def _draw(classes: Bytes, rng: np.random.Generator) -> Bytes:
-    """Images (n, 28, 28) of the given classes (n,)."""
+    """Returns images (n, 28, 28) of the given classes (n,)."""
     n = len(classes)
     variants = rng.integers(0, len(_WIDTHS), n)
     shift = rng.integers(-2, 3, (2, n, 1))
@@ -89,7 +90,9 @@ _WIDTHS = (0.78, 0.86, 0.94, 1.02, 1.1)
 
 
 def _templates() -> NDArray[np.float32]:
-    """Each class in each width: (classes, widths, 28, 28), 0 to 1, drawn four times as large and scaled down."""
+    """Returns each class in each width: (classes, widths, 28, 28), 0 to 1, drawn four times as large and
+    scaled down.
+    """
     drawn = np.zeros((len(_SHAPES), len(_WIDTHS), 28, 28), dtype=np.float32)
     for label, parts in enumerate(_SHAPES):
         for variant, width in enumerate(_WIDTHS):

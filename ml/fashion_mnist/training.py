@@ -1,7 +1,7 @@
 """The training loop: cross-entropy, SGD with Nesterov momentum, a one-cycle rate; resumes bit for bit.
 
-No state of a random generator is kept: each epoch reseeds from (seed, epoch), and the learning rate is a pure function
-of the step. Weights and momentum at the end of an epoch are thus all that a later attempt needs.
+No state of a random generator is stored: each epoch reseeds from (seed, epoch), and the learning rate is a pure
+function of the step. So a later attempt only needs the weights and momentum at the end of an epoch.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from ml.fashion_mnist.dataset import Split
 from ml.fashion_mnist.network import Perceptron
 
 TRAIN_SAMPLE = 5_000
-"""Training examples whose loss and accuracy are measured after each epoch, in evaluation mode like validation."""
+"""How many training examples are measured after each epoch, in evaluation mode like validation."""
 _SCORE_CHUNK = {"cpu": 2_000}
-"""Examples that a kind of device scores at once, so that they fit its caches; others take 20,000."""
+"""How many examples a kind of device scores at once, so that they fit its caches; others score 20,000."""
 _SIDES = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if down or right]
-"""Where an example is moved: rows down, columns to the right."""
+"""Where an example may be shifted: rows down, columns to the right."""
 _AT_ONCE = 4
-"""Steps that a GPU takes in one launch."""
+"""How many steps a GPU takes in one launch."""
 
 
 def choose_device(name: str) -> torch.device:
-    """`auto` is a GPU when there is one.
+    """Returns a device; `auto` is a GPU if there is one.
 
     Raises:
-        ConfigError: the device is not there.
+        ConfigError: the device does not exist.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -54,7 +54,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def multiplies_in_bfloat16(precision: str, device: torch.device) -> bool:
-    """Whether the products of matrices in training take bfloat16: half the bytes, on a CPU about half the time."""
+    """Returns whether matrix products in training use bfloat16: half the bytes, and on a CPU about half the time."""
     if precision != "auto":
         return precision == "bfloat16"
     can = torch.cpu.get_capabilities() if device.type == "cpu" else {}
@@ -62,13 +62,13 @@ def multiplies_in_bfloat16(precision: str, device: torch.device) -> bool:
 
 
 def learning_rate(step: int, steps: int, peak: float, warmup: float) -> float:
-    """One-cycle rate (Smith and Topin, 2018) with cosine arcs: peak/25, up to peak, down to almost 0.
+    """Returns the one-cycle rate (Smith and Topin, 2018) with cosine arcs: peak/25, up to peak, down to almost 0.
 
     Args:
-        step: 0 for the first.
-        steps: of the whole training.
-        peak: the highest rate.
-        warmup: share of the steps in which the rate rises.
+        step: The step, 0 for the first.
+        steps: The steps of the whole training.
+        peak: The highest rate.
+        warmup: The share of the steps in which the rate rises.
     """
     turn = warmup * steps - 1
     if step < turn:
@@ -79,7 +79,7 @@ def learning_rate(step: int, steps: int, peak: float, warmup: float) -> float:
 
 
 def epoch_seed(seed: int, epoch: int) -> int:
-    """What the generators start from in an epoch."""
+    """Returns the seed of the generators in an epoch."""
     return int.from_bytes(hashlib.sha256(f"{seed}:{epoch}".encode()).digest()[:7], "big")
 
 
@@ -93,16 +93,16 @@ class Trainer:
     device: torch.device
     train: Split
     validation: Split
-    """Measured after each epoch."""
+    """The split that is measured after each epoch."""
 
     @classmethod
     def start(
         cls, config: RunConfig, seed: int, train: Split, validation: Split, statistics: Mapping[str, float]
     ) -> Trainer:
-        """Fresh weights from the seed.
+        """Returns a trainer with new weights from the seed.
 
         Raises:
-            ConfigError: the device is not there.
+            ConfigError: the device does not exist.
         """
         torch.set_num_threads(config.training.threads or usable_cpus())
         torch.manual_seed(epoch_seed(seed, 0))
@@ -121,22 +121,22 @@ class Trainer:
 
     @property
     def fingerprint(self) -> dict[str, str]:
-        """What the bits of the weights depend on beside configuration and seed."""
+        """What the bits of the weights depend on, besides configuration and seed."""
         name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type
         name += " in bfloat16" if self._bfloat16 else ""
         return {"device": name, "threads": str(torch.get_num_threads()), "torch": torch.__version__}
 
     @property
     def parameters(self) -> int:
-        """Trainable parameters of the network."""
+        """The number of trainable parameters of the network."""
         return sum(parameter.numel() for parameter in self._parameters)
 
     def epochs(self, done: int, check: Callable[[], None]) -> Iterator[EpochRecord]:
-        """Trains the epochs that are left; the examples and a standardised copy stay on the device.
+        """Trains the remaining epochs; the examples and a standardised copy stay on the device.
 
         Args:
-            done: epochs that are trained already.
-            check: called before each step, or on a GPU every few; may raise to stop at once.
+            done: How many epochs are already trained.
+            check: Called before each step, or on a GPU every few steps; may raise to stop at once.
         """
         inputs, labels = self._resident(self.train)
         sample = torch.randperm(len(self.train), generator=torch.Generator().manual_seed(0))[:TRAIN_SAMPLE]
@@ -164,11 +164,11 @@ class Trainer:
             )
 
     def _resident(self, split: Split) -> tuple[Tensor, Tensor]:
-        """Standardised inputs (n, 784) and labels (n,) on the device."""
+        """Returns standardised inputs (n, 784) and labels (n,) on the device."""
         return self.network.standardise(split.images.to(self.device)), split.labels.to(self.device).long()
 
     def _launched(self, inputs: Tensor, labels: Tensor) -> Work:
-        """:meth:`_descend`, on a GPU captured where that is possible. Leaves weights and momentum as they are."""
+        """Returns :meth:`_descend`, captured on a GPU if possible. Does not change weights and momentum."""
         if self.device.type != "cuda":
             return self._descend
         before = self.state()
@@ -179,7 +179,7 @@ class Trainer:
         return launched
 
     def _rates(self, epoch: int, examples: int) -> list[float]:
-        """The learning rate of each step of an epoch."""
+        """Returns the learning rate of each step of an epoch."""
         training = self.config.training
         steps = math.ceil(examples / training.batch_size)
         return [
@@ -188,7 +188,7 @@ class Trainer:
         ]
 
     def _parts(self, inputs: Tensor, labels: Tensor, rates: list[float]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """An epoch's examples and rates, cut into what is done at once."""
+        """Yields an epoch's examples and rates, in parts for one launch."""
         precision = torch.float64 if self.device.type == "cpu" else torch.float32  # a GPU's optimiser takes no other
         examples = self._at_once * self.config.training.batch_size
         return zip(
@@ -201,13 +201,13 @@ class Trainer:
     def _train_epoch(
         self, epoch: int, inputs: Tensor, labels: Tensor, descend: Work, check: Callable[[], None]
     ) -> tuple[float, float]:
-        """Returns the mean L2 norm of the steps' gradients, and the last learning rate."""
+        """Trains one epoch; returns the mean L2 norm of the steps' gradients, and the last learning rate."""
         torch.manual_seed(epoch_seed(self.seed, epoch))
         order = torch.randperm(len(labels), dtype=torch.int32, device=self.device)
         rates = self._rates(epoch, len(labels))
         self._norms.zero_()
         self.network.train()
-        # One shuffled copy an epoch: a step then slices contiguous memory instead of gathering rows.
+        # One shuffled copy per epoch: a step then slices contiguous memory instead of gathering rows.
         shuffled = self._shifted(inputs[order])
         for part in self._parts(shuffled, labels[order], rates):
             check()
@@ -215,9 +215,9 @@ class Trainer:
         return float(self._norms) / len(rates), rates[-1]
 
     def _shifted(self, inputs: Tensor) -> Tensor:
-        """Moves a share of the examples (n, 784), drawn at random, by one pixel; what comes in is black. In place."""
+        """Shifts a random share of the examples (n, 784) by one pixel, in place; new pixels are black."""
         count = round(self.config.training.shift * len(inputs))
-        if not count:  # and draw nothing: who moves none has the same bits as before there was a choice
+        if not count:  # and draw no random numbers: without shifts, the bits are the same as before the setting existed
             return inputs
         moved = torch.randperm(len(inputs), device=self.device)[:count]
         for (down, right), some in zip(_SIDES, moved.tensor_split(len(_SIDES)), strict=True):
@@ -226,7 +226,7 @@ class Trainer:
         return inputs
 
     def _descend(self, inputs: Tensor, labels: Tensor, rates: Tensor) -> None:
-        """As many steps of gradient descent as there are rates, each on the next batch."""
+        """Takes as many steps of gradient descent as there are rates, each on the next batch."""
         batch_size, smoothing = self.config.training.batch_size, self.config.training.label_smoothing
         batches = torch.split(inputs, batch_size), torch.split(labels, batch_size)
         for some, their_labels, rate in zip(*batches, rates, strict=True):
@@ -239,7 +239,9 @@ class Trainer:
 
     @torch.no_grad()
     def _update(self, gradients: list[Tensor], rate: Tensor) -> None:
-        """A step of SGD. Its class, :class:`torch.optim.SGD`, would import torch's compiler, which takes seconds."""
+        """Takes a step of SGD. Its class, :class:`torch.optim.SGD`, would import torch's compiler, which
+        takes seconds.
+        """
         training = self.config.training
         sgd(
             self._parameters,
@@ -255,7 +257,7 @@ class Trainer:
         )
 
     def _measure(self, inputs: Tensor, labels: Tensor) -> tuple[float, float, list[float]]:
-        """Mean cross-entropy, accuracy, and recall of each class."""
+        """Returns the mean cross-entropy, the accuracy, and the recall of each class."""
         logits = score(self.network, inputs)
         right = (logits.argmax(1) == labels).double()
         counts = torch.bincount(labels, minlength=logits.shape[1])
@@ -264,13 +266,13 @@ class Trainer:
         return float(cross_entropy(logits, labels)), float(right.mean()), recall
 
     def state(self) -> bytes:
-        """Weights and momentum as one safetensors file."""
+        """Returns weights and momentum as one safetensors file."""
         tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
         tensors |= {f"momentum.{index}": value for index, value in enumerate(self._momentum)}
         return save({name: value.cpu().contiguous() for name, value in tensors.items()})
 
     def restore(self, state: bytes) -> None:
-        """Continues from what :meth:`state` gave.
+        """Continues from the result of :meth:`state`.
 
         Raises:
             ArtifactError: it is damaged.
@@ -281,19 +283,19 @@ class Trainer:
                 {name.removeprefix("network."): value for name, value in tensors.items() if name.startswith("network.")}
             )
             for index, place in enumerate(self._momentum):
-                place.copy_(tensors.get(f"momentum.{index}", torch.zeros(())))  # older ones have none where it is off
+                place.copy_(tensors.get(f"momentum.{index}", torch.zeros(())))  # older ones have none if it is off
         except (SafetensorError, RuntimeError) as error:
             raise ArtifactError(
                 f"the weights in the checkpoint are damaged ({' '.join(str(error).split()):.200})"
             ) from error
 
     def model(self) -> bytes:
-        """The network alone, as safetensors: what tests and ships."""
+        """Returns only the network, as safetensors, for test and service."""
         return save({name: value.cpu().contiguous() for name, value in self.network.state_dict().items()})
 
 
 def score(network: Perceptron, inputs: Tensor) -> Tensor:
-    """Logits (n, classes) of standardised inputs (n, 784), in evaluation mode."""
+    """Returns the logits (n, classes) of standardised inputs (n, 784), in evaluation mode."""
     network.eval()
     with torch.inference_mode():
         chunks = torch.split(inputs, _SCORE_CHUNK.get(inputs.device.type, 20_000))
@@ -304,15 +306,16 @@ def load_network(config: RunConfig, weights: bytes) -> Perceptron:
     """Rebuilds a network from its run's configuration and its safetensors file; nothing is unpickled.
 
     Raises:
-        ArtifactError: the bytes are no such file, have other shapes, or another version has made another network.
+        ArtifactError: the bytes are not such a file, have different shapes, or another version made a different
+            network.
     """
     unknown = config.unknown.get("network")
-    if unknown:  # the weights might fit all the same, and the answers would be wrong
+    if unknown:  # the weights might still fit, and the answers would be wrong
         raise ArtifactError(f"the network has settings that this version can't read ({', '.join(unknown)})")
     try:
         network = Perceptron(config.network, len(CLASSES))
         network.load_state_dict(load(weights))
     except (ArithmeticError, SafetensorError, RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        raise ArtifactError(f"the model is no safetensors file of this network ({reason})") from error
+        raise ArtifactError(f"the model is not a safetensors file of this network ({reason})") from error
     return network

@@ -1,1 +1,1 @@
-"""The courier: keeps every notification of Alertmanager, shows and passes them on, and watches over the Watchdog."""
+"""The courier: stores every notification of Alertmanager, shows and forwards them, and watches the Watchdog."""

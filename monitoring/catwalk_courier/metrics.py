@@ -1,4 +1,4 @@
-"""What the courier says to Prometheus: its families of the catalogue."""
+"""The courier's metrics for Prometheus: its families of the catalogue."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ from catwalk_courier.deadman import STATES, State
 
 Samples = dict[tuple[Metric, tuple[str, ...]], float]
 HEARTBEAT = "heartbeat"
-"""The channel of pings to an outside watch."""
+"""The channel of pings to an external monitor."""
 
 
 @dataclass(frozen=True)
 class Gauges:
-    """What is so at the time of a scrape."""
+    """The state at the time of a scrape."""
 
     silence: float
     state: State
     pending: Mapping[str, int]
-    """Channel → deliveries to be made."""
+    """The number of pending deliveries, by channel."""
     slots: Mapping[str, SlotRecord] = field(default_factory=dict)
-    """Model → what its retraining on request is at."""
+    """The state of retraining on request, by model."""
 
 
 class Metrics(Collector):
-    """Counts from any thread."""
+    """Counts; safe to use from any thread."""
 
     def __init__(self, channels: list[str], gauges: Callable[[], Gauges]) -> None:
         """
         Args:
-            channels: what the courier delivers by; their counters are there from the start, at 0.
-            gauges: asked at each scrape.
+            channels: The courier's channels; their counters exist from the start, at 0.
+            gauges: Called at each scrape.
         """
         self._gauges, self._lock = gauges, threading.Lock()
         self._channels = channels
@@ -57,19 +57,19 @@ class Metrics(Collector):
                 self._counts[catalogue.COURIER_DELIVERIES, (channel, outcome)] = 0
         self._registry = CollectorRegistry()
         self._registry.register(self)
-        ProcessCollector(registry=self._registry)  # its start time: an alert on targets that start again and again
+        ProcessCollector(registry=self._registry)  # its start time, for an alert on targets that restart repeatedly
 
     def count(self, metric: Metric, *labels: str) -> None:
-        """One more."""
+        """Increments a counter."""
         with self._lock:
             self._counts[metric, labels] += 1
 
     def render(self) -> bytes:
-        """The exposition."""
+        """Returns the exposition."""
         return generate_latest(self._registry)
 
     def describe(self) -> list[PrometheusFamily]:
-        """Nothing beforehand: registering this collector must not ask for values yet."""
+        """Returns nothing: registering this collector must not ask for values yet."""
         return []
 
     def collect(self) -> Iterator[PrometheusFamily]:

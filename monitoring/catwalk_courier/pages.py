@@ -1,4 +1,4 @@
-"""The courier's page: alerts that are firing, and the history of notifications. Made to be read on a phone."""
+"""The courier's page: alerts that are firing, and the history of notifications. Made for a phone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from catwalk_courier.runbooks import around
 _REFRESH_SECONDS = 30
 _ANNOTATED = (("runbook_url", "What to do"), ("dashboard", "Dashboard"))
 _LOOKS = {"critical": "bad", "warning": "warn"}
-"""Severity → how a firing alert looks."""
+"""The CSS class of a firing alert, by severity."""
 _CLOCK = "%Y-%m-%d %H:%M UTC"
 
 
@@ -26,15 +26,15 @@ def index(
     now: float,
     exporter_url: str,
 ) -> str:
-    """The page.
+    """Returns the page.
 
     Args:
-        firing: what Alertmanager says; None where it does not answer.
-        history: newest first.
-        watch: of the dead-man.
-        state: the dead-man's state.
-        now: Unix time.
-        exporter_url: where runs have their pages.
+        firing: Alertmanager's alerts; None if it does not answer.
+        history: The episodes, newest first.
+        watch: The dead-man watch.
+        state: The dead-man watch's state.
+        now: The Unix time.
+        exporter_url: The address of the pages of runs.
     """
     body = [element("h1", "Notifications"), _watchdog(watch, state, now), element("h2", "Firing now")]
     body += _firing(firing, history, now, exporter_url)
@@ -61,14 +61,14 @@ def _firing(
 
 
 def not_found() -> str:
-    """For any other address."""
+    """Returns the page for any other address."""
     body = element("p", "There is no such page.")
     return document("Not found", element("h1", "Not found"), body, navigation=around(""))
 
 
 def _watchdog(watch: Watch, state: State, now: float) -> Html:
     ago = "" if watch.heard is None else f", last heard {span(now - watch.heard)} ago"
-    silent = f"The Watchdog is silent{ago}. Prometheus or Alertmanager is down, and no alert reaches anybody. "
+    silent = f"The Watchdog is silent{ago}. Prometheus or Alertmanager is down, and no alert reaches you. "
     said: dict[State, tuple[str, Content]] = {
         "well": ("good", f"Alerting works: the Watchdog was last heard {span(now - (watch.heard or now))} ago."),
         "waiting": ("quiet", f"Waiting for the first Watchdog, for {span(watch.silence)} so far."),
@@ -83,13 +83,13 @@ def _watchdog(watch: Watch, state: State, now: float) -> Html:
 
 
 def _article(episode: Episode, note: str, now: float, exporter_url: str) -> Html:
-    """An alert.
+    """Returns an alert.
 
     Args:
-        episode: its beginning and, if it is over, its end.
-        note: sent, active, silenced or inhibited.
-        now: Unix time.
-        exporter_url: where runs have their pages.
+        episode: Its start and, if it is over, its end.
+        note: One of sent, active, silenced or inhibited.
+        now: The Unix time.
+        exporter_url: The address of the pages of runs.
     """
     over, muted = episode.ended is not None, note if note in ("silenced", "inhibited") else ""
     look = "quiet" if over or muted else _LOOKS.get(episode.severity, "")
@@ -115,7 +115,7 @@ def _since(episode: Episode, note: str, now: float) -> str:
 
 
 def _links(episode: Episode, exporter_url: str) -> Iterator[Html]:
-    """Those that lead somewhere: what an alert carries may be anything."""
+    """Yields only valid links: an alert's annotations may contain anything."""
     addresses = [(episode.annotations.get(name, ""), label) for name, label in _ANNOTATED]
     run_id = episode.labels.get("run_id", "")
     if run_id and exporter_url:

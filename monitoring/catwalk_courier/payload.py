@@ -1,4 +1,4 @@
-"""What Alertmanager's webhook sends, version 4."""
+"""The payload of Alertmanager's webhook, version 4."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ VERSION = "4"
 
 @dataclass(frozen=True)
 class Message:
-    """One notification."""
+    """A notification."""
 
     alerts: list[Alert]
     group: str
-    """Which of Alertmanager's groups tells: its receiver and key. Empty where it does not say."""
+    """Alertmanager's group that sent it: its receiver and key; empty if unknown."""
 
 
 def parse(body: bytes) -> Message:
-    """One notification.
+    """Parses a notification.
 
     Raises:
-        ValueError: it is none; the message is one line.
+        ValueError: it is not a notification; the message is one line.
     """
     try:
         message = json.loads(body)
     except (ValueError, RecursionError):
-        raise ValueError("the body is no JSON") from None
+        raise ValueError("the body is not JSON") from None
     if not isinstance(message, dict) or message.get("version") != VERSION:
-        raise ValueError(f'this is no notification of Alertmanager, version "{VERSION}"')
+        raise ValueError(f'this is not a notification of Alertmanager, version "{VERSION}"')
     alerts = message.get("alerts")
     if not isinstance(alerts, list):
         raise ValueError("the notification has no list of alerts")
@@ -41,13 +41,13 @@ def parse(body: bytes) -> Message:
 
 def _alert(value: Any) -> Alert:
     if not isinstance(value, dict):
-        raise ValueError("an alert is no object")
+        raise ValueError("an alert is not an object")
     fingerprint, starts_at, status = value.get("fingerprint"), value.get("startsAt"), value.get("status")
     labels, annotations = value.get("labels"), value.get("annotations", {})
     if not isinstance(fingerprint, str) or not fingerprint or status not in ("firing", "resolved"):
         raise ValueError("an alert has no fingerprint or no status")
     if not _strings(labels) or not _strings(annotations):
-        raise ValueError("an alert's labels or annotations are no texts")
+        raise ValueError("an alert's labels or annotations are not strings")
     try:
         assert isinstance(starts_at, str)
         unix_time(starts_at)
@@ -55,7 +55,7 @@ def _alert(value: Any) -> Alert:
         if ends_at:
             unix_time(ends_at)
     except (AssertionError, ValueError, OverflowError):
-        raise ValueError("an alert's startsAt or endsAt is no timestamp") from None
+        raise ValueError("an alert's startsAt or endsAt is not a timestamp") from None
     return Alert(fingerprint, starts_at, status, labels, annotations, ends_at, str(value.get("generatorURL") or ""))
 
 

@@ -1,4 +1,4 @@
-"""The courier's HTTP side."""
+"""The courier's HTTP server."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from catwalk_courier.service import Service
 log = logging.getLogger("catwalk.courier")
 
 LARGEST_BODY = 8_000_000
-"""Bytes of a notification; Alertmanager's are some kilobytes an alert."""
+"""The most bytes of a notification; Alertmanager's have some kilobytes per alert."""
 LONGEST_PLAN = 7 * 86_400.0
 _LARGEST_LIMIT = 10_000
 
@@ -31,9 +31,9 @@ class Server(serving.Server):
 
 
 class Handler(serving.Handler):
-    """GET shows; POST takes notifications and announcements, and answers once they are on the disk.
+    """GET shows; POST takes notifications and announcements, and answers once they are on disk.
 
-    Whoever posts must know the password, or anybody on the machine could forge an alert, or a Watchdog that lives.
+    POST needs the password; otherwise anyone on the machine could forge an alert, or the Watchdog.
     """
 
     name = "catwalk-courier"
@@ -69,7 +69,7 @@ class Handler(serving.Handler):
         if not access.opens(self.headers.get("Authorization"), self.server.service.password):
             self.server.service.metrics.count(catalogue.COURIER_REFUSED)
             self.close_connection = True
-            self._answer(401, b"wants the user and password of Prometheus and Alertmanager\n", "text/plain")
+            self._answer(401, b"this needs the user and password of Prometheus and Alertmanager\n", "text/plain")
             return
         try:
             body, answer = self._body(), "kept\n"
@@ -83,22 +83,22 @@ class Handler(serving.Handler):
             self.server.service.metrics.count(catalogue.COURIER_REFUSED)
             self.close_connection = True
             self._answer(400, f"{error}\n".encode(errors="replace"), "text/plain")
-        except Exception as error:  # Alertmanager tries again for as long as it is told that it wasn't kept
-            log.error("a request could not be kept: %s: %s", type(error).__name__, error)
+        except Exception as error:  # Alertmanager retries as long as the answer is an error
+            log.error("a request could not be stored: %s: %s", type(error).__name__, error)
             self.close_connection = True
-            self._answer(500, b"it could not be kept; see the courier's log\n", "text/plain")
+            self._answer(500, b"the request could not be stored; see the courier's log\n", "text/plain")
         else:
             self._answer(200, answer.encode(), "text/plain")
 
     def _body(self) -> bytes:
-        """The JSON that was posted. A browser can't be led to send such a request for a foreign page unasked."""
+        """Returns the posted JSON. A foreign page can't make a browser send such a request without a preflight."""
         if self.headers.get_content_type() != "application/json":
             raise ValueError("Content-Type must be application/json")
         length = self.headers.get("Content-Length", "")
         if not length.isascii() or not length.isdigit():
             raise ValueError("Content-Length is missing")
         if int(length) > LARGEST_BODY:
-            raise ValueError(f"the body has {int(length):,} bytes; {LARGEST_BODY:,} are allowed")
+            raise ValueError(f"the body has {int(length):,} bytes; at most {LARGEST_BODY:,} are allowed")
         return self.rfile.read(int(length))
 
     def _json(self, value: Any) -> None:

@@ -1,4 +1,4 @@
-"""The courier as a whole: store, dead-man watch, call-outs, annotations, heartbeat, wired as the environment says."""
+"""The whole courier: store, dead-man watch, callouts, annotations and heartbeat, configured from the environment."""
 
 from __future__ import annotations
 
@@ -40,31 +40,31 @@ from catwalk_courier.retraining.retrainer import Retrainer
 log = logging.getLogger("catwalk.courier")
 
 SHOWN = 200
-"""Notifications on the page."""
+"""The most notifications on the page."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the environment says."""
+    """The settings from the environment."""
 
     file: Path
-    """Where everything is kept."""
+    """Where everything is stored."""
     password: str
-    """Whoever tells the courier something must know it."""
+    """The password for posting to the courier."""
     limits: Limits = field(default_factory=Limits)
     channels: Channels = field(default_factory=Channels)
-    """Whom the dead-man watch calls out."""
+    """The channels of the dead-man watch's callouts."""
     grafana: Grafana | None = None
     heartbeat_url: str = ""
     heartbeat_seconds: float = 60.0
     retry_seconds: float = 5.0
-    """After the first failure of a delivery."""
+    """The pause after the first failure of a delivery."""
     ledger: Ledger | None = None
-    """Where the slots of retraining on request are; None: no alert can ask for one."""
+    """The ledger with the slots of retraining on request; None if no alert can request one."""
     retraining_seconds: float = 15.0
-    """Between two looks at them."""
+    """Seconds between two checks of the slots."""
     warmup_seconds: float = 900.0
-    """After Alertmanager's start, in which an alert that it lacks may still be firing. Prometheus sends a firing alert
+    """How long after Alertmanager's start an alert that it lacks may still be firing. Prometheus sends a firing alert
     each minute, but keeps one with a `for` pending for ten minutes after its own start."""
 
     @classmethod
@@ -74,11 +74,11 @@ class Settings:
         the receivers.
 
         Raises:
-            ConfigError: a value or a file makes no sense, or there is no password.
+            ConfigError: a value or a file is invalid, or there is no password.
         """
         password = os.environ.get(access.PASSWORD_VARIABLE, "")
         if not password:
-            raise ConfigError(f"{access.PASSWORD_VARIABLE} is not set; without it anybody could forge alerts")
+            raise ConfigError(f"{access.PASSWORD_VARIABLE} is not set; without it anyone could forge alerts")
         limits = Limits(
             variables.seconds("CATWALK_DEADMAN_SECONDS", Limits.silence_seconds),
             variables.seconds("CATWALK_DEADMAN_GRACE_SECONDS", Limits.grace_seconds),
@@ -107,12 +107,12 @@ def _heartbeat_url() -> str:
 
 
 class Service:
-    """Everything but HTTP."""
+    """Everything except HTTP."""
 
     def __init__(self, settings: Settings) -> None:
         """
         Raises:
-            ConfigError: what is kept can't be used.
+            ConfigError: the stored data can't be used.
         """
         self.store = Store(settings.file)
         self.store.forget(time.time() - KEPT_SECONDS)
@@ -154,7 +154,7 @@ class Service:
             threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
 
     def stop(self) -> None:
-        """Ends them; what is not delivered yet stays for the next start."""
+        """Ends the threads; pending deliveries stay for the next start."""
         self._stopped.set()
         for courier in self._couriers:
             courier.stop()
@@ -163,7 +163,7 @@ class Service:
         self.deadman.stop()
 
     def take(self, message: Message) -> None:
-        """Keeps a notification; it is on the disk when this returns."""
+        """Stores a notification; it is on disk when this returns."""
         annotate = self._settings.grafana is not None
         fresh = self.store.add(message.alerts, time.time(), annotate, message.group)
         if any(alert.name in WATCHDOGS and alert.status == "firing" for alert in message.alerts):
@@ -176,7 +176,7 @@ class Service:
         self._wake()
 
     def test_callouts(self) -> dict[str, str]:
-        """Calls out for a test, by all ways at once; way → what went wrong, empty where it was delivered."""
+        """Makes test callouts through all channels at once; returns each channel's error, empty if it delivered."""
         content = callout.test_message(part_url("courier"))
         with ThreadPoolExecutor(max(1, len(self._ways))) as pool:
             return dict(zip(self._ways, pool.map(lambda way: self._test(way, content), self._ways), strict=True))
@@ -184,23 +184,23 @@ class Service:
     def _test(self, way: str, content: Mapping[str, Any]) -> str:
         try:
             self._ways[way](content)
-        except Exception as error:  # whatever it is, it is what came back
+        except Exception as error:  # whatever it is, it is the result
             self._count(Outcome(way, delivered=False))
             return one_line(error)
         self._count(Outcome(way, delivered=True))
         return ""
 
     def page(self) -> str:
-        """The page of notifications."""
+        """Returns the page of notifications."""
         try:
             firing = alertmanager.active_alerts(part_url("alertmanager"))
         except alertmanager.AlertmanagerError:
             firing = None
-        deadman, told = self.deadman, episodes(self.store.told(SHOWN))
-        return pages.index(firing, told, deadman.watch, deadman.state(), time.time(), public_url("exporter"))
+        deadman, history = self.deadman, episodes(self.store.told(SHOWN))
+        return pages.index(firing, history, deadman.watch, deadman.state(), time.time(), public_url("exporter"))
 
     def to_dict(self, limit: int) -> dict[str, Any]:
-        """Notifications and dead-man watch as plain values, for JSON."""
+        """Returns notifications and dead-man watch as plain values, for JSON."""
         watch = self.deadman.watch
         return {
             "deadman": {
@@ -232,7 +232,7 @@ class Service:
             self._retrainer.wake()
 
     def _beat(self) -> None:
-        """Tells an outside watch that all is well, for as long as it is: it can notice that this host has died."""
+        """Pings an external monitor as long as all is well: it can notice that this host is down."""
         failing = False
         while not self._stopped.is_set():
             pause = min(1.0, self._settings.heartbeat_seconds)
@@ -243,7 +243,7 @@ class Service:
                     failing = False
                 except (OSError, ValueError) as error:
                     if not failing:
-                        log.warning("the heartbeat does not get out: %s", one_line(error))
+                        log.warning("the heartbeat failed: %s", one_line(error))
                     failing = True
                 self._count(Outcome(HEARTBEAT, not failing))
             self._stopped.wait(pause)

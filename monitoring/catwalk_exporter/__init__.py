@@ -1,1 +1,1 @@
-"""The exporter: serves the run ledger to Prometheus, and as pages to people."""
+"""The exporter: serves the run ledger to Prometheus as metrics, and to people as pages."""

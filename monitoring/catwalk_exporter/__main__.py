@@ -3,17 +3,17 @@
     python -m catwalk_exporter [--host 127.0.0.1] [--port 9180] [--refresh 5]
 
 Besides `/metrics` it serves `/healthz`, the list of runs at `/`, comparisons of runs at
-`/compare?run=<run_id>&run=<run_id>`, the models at `/models`, and of each run its report at `/runs/<run_id>` with
-`/runs/<run_id>/figures/<name>.png`, and what is known of it now at `/runs/<run_id>/facts`, which also stands in for a
-report that is not there: of a run that has ended, one is built when somebody looks, as a comparison is.
+`/compare?run=<run_id>&run=<run_id>`, the models at `/models`, and for each run its report at `/runs/<run_id>` with
+`/runs/<run_id>/figures/<name>.png`, and its current facts at `/runs/<run_id>/facts`. The facts also replace a missing
+report. A request builds the missing report of a run that has ended, or a comparison.
 
 Environment: `CATWALK_STORE` and boto3's variables; `CATWALK_PORT_EXPORTER`; `CATWALK_STATSD` for the canary;
-`CATWALK_AIRFLOW_URL` (unset: no Airflow is watched), and `CATWALK_AIRFLOW_USER` and `CATWALK_AIRFLOW_PASSWORD` to see
-which DAGs are paused; `CATWALK_<PART>_PUBLIC_URL` where people open another address than programs ask;
-`CATWALK_DISKS`, folders whose file systems are watched, as ``name=path,…``;
-`CATWALK_SCHEDULE`, when runs are due, and `CATWALK_SCHEDULE_SECONDS`, which goes before it;
-`CATWALK_STALLED_SECONDS`, the silence after which a running run counts as stalled (default 600);
-`CATWALK_PROMETHEUS_URL`, `CATWALK_ALERTMANAGER_URL`, `CATWALK_GRAFANA_URL` and `CATWALK_EXPORTER_URL` for links.
+`CATWALK_AIRFLOW_URL` (if unset, no Airflow is watched), and `CATWALK_AIRFLOW_USER` and `CATWALK_AIRFLOW_PASSWORD` to
+see which DAGs are paused; `CATWALK_<PART>_PUBLIC_URL` if people open a different address from programs;
+`CATWALK_DISKS`, the folders whose file systems are watched, as ``name=path,…``; `CATWALK_SCHEDULE`, when runs are due,
+and `CATWALK_SCHEDULE_SECONDS`, which takes precedence; `CATWALK_STALLED_SECONDS`, how long a running run may be silent
+before it counts as stalled (default 600); `CATWALK_PROMETHEUS_URL`, `CATWALK_ALERTMANAGER_URL`, `CATWALK_GRAFANA_URL`
+and `CATWALK_EXPORTER_URL` for links.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ with extras.required("exporter"):
 def main(arguments: list[str] | None = None) -> None:
     """Entry point."""
     options = _parser().parse_args(arguments)
-    # Reading and parsing hold Python's lock; hand it over sooner than by default, so that a scrape needn't wait.
+    # Reading and parsing hold Python's lock; a shorter switch interval than the default keeps scrapes from waiting.
     sys.setswitchinterval(0.001)
     serving.run(
         "exporter",

@@ -1,10 +1,11 @@
-"""Builds the report of a run or the comparison of several, in a process of its own: matplotlib stays out of the
-exporter, and what goes wrong too.
+"""Builds the report of a run or the comparison of several, in a separate process, which keeps matplotlib and any
+failure out of the exporter.
 
     python -m catwalk_exporter.build FOLDER RUN [RUN...]
 
-A report goes into the ledger. Where that refuses it, as it refuses credentials that may only read, it goes into the
-folder, and a line on standard output says why. A comparison always goes into the folder; its first run is the baseline.
+A report goes into the ledger. If the ledger refuses it, for example because the credentials are read-only, it goes into
+the folder, and a line on standard output says why. A comparison always goes into the folder; its first run is the
+baseline.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from catwalk.storage.opening import open_store
 
 SECONDS = 300
 MEMORY_BYTES = 2**30
-"""Of data; a report over 20,000 test examples takes a seventh of it."""
+"""The limit of the data segment; a report with 20,000 test examples takes a seventh of it."""
 
 
 @entry_point("catwalk report")
@@ -55,7 +56,7 @@ def _build(run: Run, folder: Path) -> None:
         write(report, folder)
         print(error)
         return
-    if _version(run) != before:  # its next attempt may have ended meanwhile, and nobody would build that one's report
+    if _version(run) != before:  # the next attempt may have ended meanwhile; its report would never be built
         run.store.delete(run.key("report.html"))
 
 
@@ -68,18 +69,18 @@ def _compare(run_ids: Sequence[str], folder: Path) -> None:
 
 
 def _version(run: Run) -> float:
-    """Changes when a run does; never the same twice of one that goes on."""
+    """Returns a value that changes when the run does; NaN, which never equals itself, while the run continues."""
     summary = run.summary()
     return summary.updated if summary and summary.state != "running" else math.nan
 
 
 def _limit() -> None:
-    """Lets this process take neither long nor much, nor anything before the exporter does."""
-    signal.alarm(SECONDS)  # even where the exporter is gone
+    """Limits the time and memory of this process, and gives it a lower priority than the exporter."""
+    signal.alarm(SECONDS)  # even if the exporter has died
     os.nice(10)
-    with suppress(OSError, ValueError):  # macOS knows no such limit
+    with suppress(OSError, ValueError):  # macOS has no such limit
         resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
-    with suppress(OSError):  # where memory runs out all the same, this goes first
+    with suppress(OSError):  # if memory still runs out, this process is killed first
         Path("/proc/self/oom_score_adj").write_text("1000")
 
 

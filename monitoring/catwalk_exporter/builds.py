@@ -1,4 +1,4 @@
-"""Reports and comparisons that are built because somebody looks: one at a time, each in a process of its own."""
+"""Builds reports and comparisons on request: one at a time, each in a separate process."""
 
 from __future__ import annotations
 
@@ -15,47 +15,47 @@ from dataclasses import dataclass, field
 from catwalk_exporter.workplace import workplace
 
 RunIds = tuple[str, ...]
-"""One run, whose report is meant, or several that are compared, the baseline first."""
+"""One run, for its report, or several, for their comparison, the baseline first."""
 Version = tuple[float, ...]
-"""Of each of these runs what changes when it does."""
+"""For each of these runs, a value that changes when the run does."""
 
 log = logging.getLogger("catwalk.exporter")
 
 REST_SECONDS = 600.0
-"""From a build that failed until a look tries again."""
+"""How long after a failed build a request tries again."""
 _REMEMBERED = 16
-"""Reports of some MB each, where the ledger takes none."""
+"""How many reports, of some MB each, are kept if the ledger refuses them."""
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-"""Each thread of numpy's would reserve memory of its own."""
+"""Each thread of numpy would reserve its own memory."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of building a report that is not in the ledger."""
+    """The result of building a report that is not in the ledger."""
 
     version: Version
-    """Of the runs that it is about."""
+    """The version of its runs."""
     failure: str = ""
-    """Why there is none, in a line."""
+    """Why there is no report, in one line."""
     files: dict[str, bytes] = field(default_factory=dict)
-    """Path within the run's folder → what the ledger has refused to take."""
+    """The files that the ledger refused, by path within the run's folder."""
     since: float = field(default_factory=time.monotonic)
 
     def stands(self, version: Version) -> bool:
-        """Whether it still says what is so."""
+        """Returns whether the outcome is still valid for this version."""
         return version == self.version and not (self.failure and time.monotonic() - self.since > REST_SECONDS)
 
 
 class Builds:
-    """Builds reports and remembers what came of it. Safe to share between threads.
+    """Builds reports and remembers the results. Safe to share between threads.
 
-    There is no queue: who finds another report being built asks again, as the page does by itself.
+    There is no queue: a caller that finds another build in progress asks again later, as the page does automatically.
     """
 
     def __init__(self, command: tuple[str, ...] = (sys.executable, "-m", "catwalk_exporter.build")) -> None:
         """
         Args:
-            command: what builds; a folder and the ids of runs follow.
+            command: The command that builds; a folder and run ids are appended.
         """
         self._command = command
         self._lock = threading.Lock()
@@ -65,7 +65,7 @@ class Builds:
         self._outcomes: OrderedDict[RunIds, Outcome] = OrderedDict()
 
     def known(self, run_ids: RunIds, version: Version) -> Outcome | None:
-        """What came of a build, if there was one of this version; see :meth:`ask`."""
+        """Returns the result of a build of this version, if there was one; see :meth:`ask`."""
         with self._lock:
             known = self._outcomes.get(run_ids)
             if known is None or not known.stands(version):
@@ -74,11 +74,12 @@ class Builds:
             return known
 
     def ask(self, run_ids: RunIds, version: Version) -> Outcome | None:
-        """What came of the build of a report that the ledger lacks; None: it has begun, or will; ask again.
+        """Returns the result of building a report that the ledger lacks; None if the build is in progress or still to
+        start, so ask again.
 
         Args:
-            run_ids: runs that are in the ledger; a single one has ended.
-            version: changes when a run does; what came of another version no longer counts.
+            run_ids: Runs in the ledger; a single run must have ended.
+            version: A value that changes when a run does; results of other versions are no longer valid.
         """
         if known := self.known(run_ids, version):
             return known
@@ -90,13 +91,13 @@ class Builds:
         return None
 
     def file(self, run_id: str, path: str) -> bytes | None:
-        """A file of a report that the ledger has refused; None: there is none."""
+        """Returns a file of a report that the ledger refused; None if there is none."""
         with self._lock:
             known = self._outcomes.get((run_id,))
         return known.files.get(path) if known else None
 
     def stop(self) -> None:
-        """Ends the build that is under way, and lets it tidy up."""
+        """Ends the current build, and lets it clean up."""
         with self._lock:
             self._stopped = True
             if self._process:
@@ -107,7 +108,7 @@ class Builds:
     def _build(self, run_ids: RunIds, version: Version) -> None:
         try:
             failure, files = self._built(run_ids)
-        except Exception as error:  # such as a full disk; no other report would be built any more
+        except Exception as error:  # such as a full disk; otherwise no other report would ever be built
             failure, files = f"{type(error).__name__}: {error}", {}
         with self._lock:
             self._busy, self._process = False, None
@@ -120,7 +121,7 @@ class Builds:
             log.warning("%s could not be built: %s", _subject(run_ids), failure)
 
     def _built(self, run_ids: RunIds) -> tuple[str, dict[str, bytes]]:
-        """Why it failed, or the files that the ledger has refused; neither where it has taken them."""
+        """Returns why the build failed, or the files that the ledger refused; neither if the ledger took them."""
         with workplace() as folder:
             with self._lock:
                 if self._stopped:
@@ -142,7 +143,7 @@ class Builds:
 
 
 def _subject(run_ids: RunIds) -> str:
-    """What is built, for the log."""
+    """Returns what is built, for the log."""
     return f"the report of {run_ids[0]}" if len(run_ids) == 1 else f"the comparison of {', '.join(run_ids)}"
 
 
@@ -150,6 +151,6 @@ def _failure(code: int, said: str) -> str:
     if code == -signal.SIGALRM:
         return "it took too long"
     if code < 0:
-        return f"it was ended by {signal.Signals(-code).name}; is there too little memory?"
+        return f"it was killed by {signal.Signals(-code).name}; is there enough memory?"
     line = (said.strip().splitlines() or [f"exit code {code}"])[-1]
     return line.removeprefix("catwalk report: ").removeprefix("catwalk: ")

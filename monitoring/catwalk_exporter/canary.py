@@ -1,4 +1,4 @@
-"""A line a second through StatsD: the exporter exports how many were sent, statsd_exporter how many came through."""
+"""Sends a line per second through StatsD: the exporter exports how many were sent, statsd_exporter how many arrived."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from catwalk.telemetry.wire.address import Address
 
 INTERVAL_SECONDS = 1.0
 ANNOUNCE_SECONDS = 15.0
-"""How often counters are announced: their first event is then a rise from 0, which `increase()` sees."""
+"""How often counters are announced: their first event is then an increase from 0, which `increase()` sees."""
 
 Amount = tuple[Metric, Mapping[str, str], int]
 
 
 def announcements() -> list[Amount]:
-    """A 0 for every StatsD counter of the catalogue, in each combination of its labels' values.
+    """Returns a 0 for every StatsD counter of the catalogue and every combination of its label values.
 
     Raises:
-        KeyError: a counter has a label whose values are not known beforehand.
+        KeyError: a counter has a label whose values are not known in advance.
     """
     return [
         (metric, dict(zip(metric.labels, values, strict=True)), 0)
@@ -35,21 +35,23 @@ def announcements() -> list[Amount]:
 
 
 class Canary:
-    """Sends from a thread of its own between :meth:`start` and :meth:`stop`."""
+    """Sends from its own thread between :meth:`start` and :meth:`stop`."""
 
     def __init__(self, emitter: Emitter) -> None:
         self.sent = 0
-        """Canary lines sent so far, those included that could not leave: what is missing at the other end is lost."""
+        """How many canary lines were sent, including those that could not leave: lines missing at the other end are
+        lost.
+        """
         self._emitter = emitter
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="canary", daemon=True)
 
     def start(self) -> None:
-        """Begins sending; once only."""
+        """Starts sending; call it only once."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends sending and waits for the thread."""
+        """Stops sending and waits for the thread."""
         self._stop.set()
         self._thread.join()
 
@@ -62,12 +64,12 @@ class Canary:
                 announce_at += ANNOUNCE_SECONDS
             self.sent += 1
             self._emitter.count(amounts)
-            # After the machine slept, going on from now beats catching up in a burst.
+            # After the machine slept, continue from now: catching up would send a burst.
             due = max(due + INTERVAL_SECONDS, time.monotonic())
 
 
 def canary_from_environment(environment: Mapping[str, str] = os.environ) -> Canary | None:
-    """A canary for the listener that ``CATWALK_STATSD`` names; None where telemetry is off.
+    """Returns a canary for the listener in ``CATWALK_STATSD``; None if telemetry is off.
 
     Raises:
         ConfigError: the variable is not ``host:port``.

@@ -1,4 +1,4 @@
-"""How much space is left on the file systems that the stack fills."""
+"""Free space on the file systems that the stack fills."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ class Disk:
     """One file system, in bytes."""
 
     free: int
-    """What the stack may still use; what is reserved for root is not."""
+    """The space that the stack can still use, without the part reserved for root."""
     size: int
 
 
 def disk_folders(environment: Mapping[str, str] = os.environ) -> dict[str, Path]:
-    """Volume → folder, from `CATWALK_DISKS`: ``name=path`` pairs joined by commas; unset: none.
+    """Returns the folder of each volume in `CATWALK_DISKS`: ``name=path`` pairs joined by commas; none if it is unset.
 
     Raises:
-        ConfigError: it is something else.
+        ConfigError: it has a different form.
     """
     pairs = [pair.partition("=") for pair in environment.get(VARIABLE, "").split(",") if pair.strip()]
     if not all(name.strip() and path.strip() for name, _, path in pairs):
@@ -35,7 +35,7 @@ def disk_folders(environment: Mapping[str, str] = os.environ) -> dict[str, Path]
 
 
 def disks(folders: Mapping[str, Path]) -> dict[str, Disk]:
-    """The file system of each folder; one that isn't there (yet) is left out."""
+    """Returns the file system of each folder, without folders that don't exist (yet)."""
     found = {}
     for volume, folder in folders.items():
         try:

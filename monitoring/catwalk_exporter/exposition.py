@@ -1,4 +1,4 @@
-"""What the exporter says to Prometheus: its families of the catalogue, made from one snapshot of the ledger."""
+"""The exporter's metrics for Prometheus: its families of the catalogue, from one snapshot of the ledger."""
 
 from __future__ import annotations
 
@@ -39,45 +39,47 @@ from catwalk_exporter.snapshot import Snapshot
 
 STATES = ("running", "succeeded", "failed", "cancelled", "stalled", "untested", "lost")
 SHOWN_SECONDS = 2 * 3600.0
-"""How long after its last change a finished run is exported; then Prometheus remembers it."""
+"""How long after its last change a finished run is exported; afterwards Prometheus has its history."""
 SHOWN_RUNS = 1_000
-"""And so many at most, or a flood of runs would exceed what Prometheus accepts of the exporter: each has about 60
-series, with a decision about 120."""
+"""The most runs that are exported: more could exceed what Prometheus accepts from the exporter. A run has about 60
+series, and about 120 with a decision.
+"""
 UNFINISHED_SECONDS = 24 * 3600.0
-"""The same for a run that never said how it ended, from when it counts as stalled or lost: an alert on it must not
-resolve by mere silence."""
+"""The same for a run that never reported its end, from when it counts as stalled or lost: an alert on it must not
+resolve only because it is silent.
+"""
 _HARMLESS = "no_better"
-"""The reason to hold that says nothing against a run."""
+"""The reason for a hold that does not discredit the run."""
 _LINKS = ("airflow", "prometheus", "alertmanager", "grafana", "exporter", "courier")
 _SHARED_LABELS = frozenset(label for metric in catalogue.by_transport("statsd") for label in metric.labels)
-"""Labels that series by StatsD have too."""
+"""Labels that series sent through StatsD also have."""
 
 Family = GaugeMetricFamily | CounterMetricFamily
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the environment says."""
+    """The settings from the environment."""
 
     schedule: Schedule = field(default_factory=Schedule)
     """When runs are due."""
     since: float = 0.0
-    """Unix time from which a schedule owes its first run: when the exporter started."""
+    """The Unix time from which a schedule's first run is due: when the exporter started."""
     stalled_seconds: float = 600.0
-    """Silence after which a running run counts as stalled."""
+    """How long a running run may be silent before it counts as stalled."""
     links: Mapping[str, str] = field(default_factory=dict)
-    """Part → URL for people."""
+    """The URL for people, by part."""
     disks: Mapping[str, Path] = field(default_factory=dict)
-    """Volume → a folder on it."""
+    """A folder on each volume."""
 
     @classmethod
     def from_environment(cls) -> Settings:
         """Reads the schedule, `CATWALK_STALLED_SECONDS`, `CATWALK_DISKS` and `CATWALK_<PART>_URL`.
 
-        For links, `CATWALK_<PART>_PUBLIC_URL` goes before `CATWALK_<PART>_URL`, where programs ask.
+        For links, `CATWALK_<PART>_PUBLIC_URL` takes precedence over `CATWALK_<PART>_URL`, the address for programs.
 
         Raises:
-            ConfigError: there is no such schedule, a duration is no positive number, or the disks are no list of
+            ConfigError: there is no such schedule, a duration is not a positive number, or the disks are not a list of
                 ``name=path``.
         """
         given = under_new_names(os.environ)
@@ -96,23 +98,23 @@ class Settings:
 
 @dataclass(frozen=True)
 class Facts:
-    """All that one rendering is made from."""
+    """Everything that one rendering needs."""
 
     snapshot: Snapshot
     store_up: bool
     airflow: Mapping[str, bool]
-    """Component → healthy; empty where no Airflow is watched."""
+    """Whether each component is healthy; empty if no Airflow is watched."""
     canary_sent: int | None
-    """None where no canary runs."""
+    """None if no canary runs."""
     now: float
     dags_paused: Mapping[str, bool] = field(default_factory=dict)
-    """DAG → paused; empty while Airflow has not said."""
+    """Whether each DAG is paused; empty until Airflow has answered."""
     dag_failures: Mapping[DagRun, float] = field(default_factory=dict)
-    """The last run of a DAG that has ended → when, if it failed."""
+    """When the last ended run of each DAG failed, if it did."""
     dag_schedules: Mapping[str, DagSchedule] = field(default_factory=dict)
-    """DAG → its schedule; empty while Airflow has not said."""
+    """The schedule of each DAG; empty until Airflow has answered."""
     disks: Mapping[str, Disk] = field(default_factory=dict)
-    """Volume → its space."""
+    """The space of each volume."""
 
 
 class Exposition:
@@ -121,25 +123,28 @@ class Exposition:
     def __init__(self, settings: Settings) -> None:
         metric = catalogue.EXPORTER_STORE_DURATION
         self._store = Histogram(metric.name, metric.help, metric.labels, buckets=metric.buckets, registry=None)
-        for operation in ("get", "list"):  # the two that the exporter makes: series from the start, for rate()
+        for operation in (
+            "get",
+            "list",
+        ):  # the two operations of the exporter: their series exist from the start, for rate()
             self._store.labels(operation)
         self._collector = _Facts(settings, self._store)
         self._registry = CollectorRegistry()
         self._registry.register(self._collector)
-        ProcessCollector(registry=self._registry)  # its start time: an alert on targets that start again and again
+        ProcessCollector(registry=self._registry)  # its start time, for an alert on targets that restart repeatedly
 
     def store_operation(self, operation: str, seconds: float, failed: bool) -> None:
-        """Notes one request to the store of the exporter; called from any thread."""
+        """Records one request of the exporter to the store; may be called from any thread."""
         self._store.labels(operation).observe(seconds)
 
     def render(self, facts: Facts) -> bytes:
-        """The exposition. Not to be called from two threads at once."""
+        """Returns the exposition. Don't call it from two threads at once."""
         self._collector.facts = facts
         return generate_latest(self._registry)
 
 
 class _Facts(Collector):
-    """Hands prometheus-client the families of the facts that are to be rendered."""
+    """Gives prometheus-client the families of the facts to render."""
 
     def __init__(self, settings: Settings, store: Histogram) -> None:
         self._settings = settings
@@ -150,13 +155,13 @@ class _Facts(Collector):
         if self.facts:
             yield from families(self.facts, self._settings)
         for family in self._store.collect():
-            # When a series was made is of no use to anybody here, and the catalogue has no such metric.
+            # Nothing here uses a series' creation time, and the catalogue has no such metric.
             family.samples = [sample for sample in family.samples if not sample.name.endswith("_created")]
             yield family
 
 
 def families(facts: Facts, settings: Settings) -> Iterator[Family]:
-    """Every family with its samples. A family without samples is left out."""
+    """Yields every family with its samples, without families that have none."""
     made = {metric: _family(metric) for metric in catalogue.by_transport("exporter") if metric.kind != "histogram"}
     summaries = facts.snapshot.summaries
     snapshot, shown = facts.snapshot, _shown(summaries, facts.now, settings.stalled_seconds)
@@ -182,9 +187,9 @@ Row = tuple[Metric, float, tuple[str, ...]]
 
 
 def _as_sent(name: str, value: str) -> str:
-    """A label's value; in the form that StatsD carries where series of both ways are joined by it.
+    """Returns a label's value, in StatsD's form if series of both transports are joined by it.
 
-    What UTF-8 has not would cost the whole page.
+    A character that UTF-8 can't encode would break the whole page.
     """
     return label_value(value) if name in _SHARED_LABELS else value.encode("utf-8", "replace").decode()
 
@@ -218,7 +223,7 @@ def _airflow(facts: Facts) -> Iterator[Row]:
 
 
 def _runs(facts: Facts, settings: Settings, shown: Set[str]) -> Iterator[Row]:
-    """Families that have a series a run, for runs of the last hours only."""
+    """Yields the families that have a series per run, only for runs of the last hours."""
     for summary in facts.snapshot.summaries:
         run = summary.run_id, summary.model
         points = facts.snapshot.points.get(summary.run_id)
@@ -230,7 +235,7 @@ def _runs(facts: Facts, settings: Settings, shown: Set[str]) -> Iterator[Row]:
 
 
 def _shown(summaries: Iterable[SummaryRecord], now: float, stalled_seconds: float) -> Set[str]:
-    """Runs whose own families are exported (still): unfinished ones first, then those that changed last."""
+    """Returns the runs whose families are (still) exported: unfinished ones first, then those that changed last."""
     recent = [
         (summary.finished is None, summary.updated, summary.run_id)
         for summary in summaries
@@ -240,7 +245,7 @@ def _shown(summaries: Iterable[SummaryRecord], now: float, stalled_seconds: floa
 
 
 def _shown_seconds(summary: SummaryRecord, stalled_seconds: float) -> float:
-    """For how long after its last change a run is exported."""
+    """Returns how long after its last change a run is exported."""
     if summary.finished is not None:
         return SHOWN_SECONDS
     return UNFINISHED_SECONDS + may_be_silent(summary, stalled_seconds)
@@ -288,29 +293,29 @@ def _stage(stage: StageSummary, labels: tuple[str, ...], finished: float | None)
 
 
 def _known_models(models: Iterable[Overview]) -> Iterator[Row]:
-    """What each model is that a pipeline runs or somebody has made known, and its own limits."""
+    """Yields facts about each model that a pipeline runs or that is registered, and the model's own limits."""
     for known in models:
         if not known.tried and not known.renamed_to:
-            told = known.model, known.problem, known.owner, known.schedule, known.dag_id
-            yield catalogue.MODEL_INFO, 1, (*told, str(not known.in_use).lower())
+            described = known.model, known.problem, known.owner, known.schedule, known.dag_id
+            yield catalogue.MODEL_INFO, 1, (*described, str(not known.in_use).lower())
         if known.in_use:
             for name, limit in _limits(known.thresholds).items():
                 yield catalogue.THRESHOLD, limit, (known.model, name)
 
 
 def _limits(thresholds: Mapping[str, Any]) -> dict[str, float]:
-    """Name → limit, of all that a model has of its own."""
+    """Returns a model's own limits, by name."""
     groups = (thresholds, *(thresholds.get(group) for group in ("floors", "limits")))
     limits = (found for group in groups if isinstance(group, dict) for found in group.items())
     return {name: limit for name, limit in limits if isinstance(limit, int | float)}
 
 
 def _models(snapshot: Snapshot, retired: Set[str]) -> Iterator[Row]:
-    """The latest and the champion of each model: few series, always there, so alerts stand on them."""
+    """Yields the latest version and the champion of each model: few series, always present, so alerts use them."""
     latest: dict[str, SummaryRecord] = {}
     for summary in snapshot.summaries:
         if summary.trigger in PIPELINE and summary.ships and summary.is_tested and summary.model not in retired:
-            latest[summary.model] = summary  # oldest first: the last one stays
+            latest[summary.model] = summary  # oldest first: the last one wins
     for summary in latest.values():
         yield from _model(summary, "latest")
     champions = [champion for champion in snapshot.champions if champion.model not in retired]
@@ -326,13 +331,13 @@ def _models(snapshot: Snapshot, retired: Set[str]) -> Iterator[Row]:
 
 
 def _serving(snapshot: Snapshot, champion: ChampionRecord) -> SummaryRecord | None:
-    """The champion's run, under the name that the model has now."""
+    """Returns the champion's run, under the model's current name."""
     found = snapshot.summary(champion.run_id)
     return replace(found, model=champion.model) if found else None
 
 
 def _descriptions(summary: SummaryRecord) -> Iterator[Row]:
-    """What the metrics of a model's test are."""
+    """Yields descriptions of a model's test metrics."""
     headline = summary.headline or "accuracy"
     known = {metric.name: metric for metric in _problem(summary).metrics}
     for name in summary.scores:
@@ -343,9 +348,9 @@ def _descriptions(summary: SummaryRecord) -> Iterator[Row]:
 
 
 def _problem(summary: SummaryRecord) -> Problem:
-    """Of its kind, whose metrics have the units that its run says."""
+    """Returns the problem of its kind, with the units of the run."""
     of_kind: dict[str, Problem] = {
-        "binary": Binary(threshold=0.5, costs=(1, 1)),  # whether decided by a threshold or not: all that there may be
+        "binary": Binary(threshold=0.5, costs=(1, 1)),  # with a threshold or without: all possible metrics
         "regression": Regression(unit=summary.unit),
     }
     return of_kind.get(summary.problem, Multiclass())
@@ -378,7 +383,7 @@ def _model(summary: SummaryRecord, role: str) -> Iterator[Row]:
 
 
 def _decisions(summaries: Iterable[SummaryRecord], visible: Set[str], retired: Set[str]) -> Iterator[Row]:
-    """Counted from the ledger each time, so that no event is counted twice or forgotten."""
+    """Yields decisions, counted from the ledger each time, so that no event is counted twice or lost."""
     counts: Counter[tuple[str, str, str]] = Counter()
     since_ship: dict[str, int] = {}
     blocked: dict[str, int] = {}
@@ -397,7 +402,9 @@ def _decisions(summaries: Iterable[SummaryRecord], visible: Set[str], retired: S
         if of_pipeline:
             held = summary.decision == "hold" and summary.reason != _HARMLESS
             blocked[summary.model] = blocked.get(summary.model, 0) + 1 if held else 0
-        newest[summary.model, of_pipeline] = summary  # alerts stand on the pipeline's: a try by hand must not hide it
+        newest[summary.model, of_pipeline] = (
+            summary  # alerts use the pipeline's decision: a manual run must not hide it
+        )
     for summary in {**shown, **{summary.run_id: summary for summary in newest.values()}}.values():
         yield catalogue.DECISION_INFO, 1, (summary.run_id, summary.model, summary.decision, summary.reason)
         yield from _checks(summary)
@@ -410,7 +417,7 @@ def _decisions(summaries: Iterable[SummaryRecord], visible: Set[str], retired: S
 
 
 def _checks(summary: SummaryRecord) -> Iterator[Row]:
-    """What the gate has measured, compared with and found; signed values are fine here."""
+    """Yields the gate's values, limits and verdicts; signed values are fine here."""
     for check in summary.checks:
         labels = summary.model, summary.run_id, check.check
         yield catalogue.GATE_CHECK, 1, (*labels, check.verdict)
@@ -424,7 +431,7 @@ def _checks(summary: SummaryRecord) -> Iterator[Row]:
 
 
 def _present(labels: tuple[str, ...], *values: tuple[Metric, float | None]) -> Iterator[Row]:
-    """Those that have a value, under the same labels."""
+    """Yields the metrics that have a value, with the same labels."""
     for metric, value in values:
         if value is not None:
             yield metric, value, labels
@@ -449,8 +456,9 @@ def _freshness(facts: Facts, settings: Settings, models: Iterable[Overview]) -> 
 
 
 def _first_due(facts: Facts, settings: Settings, begun: Set[str]) -> Iterator[Row]:
-    """When the first scheduled run is due: of each DAG that has begun none, or where none has and no model has a
-    schedule of its own, of anything."""
+    """Yields when the first scheduled run is due: for each DAG that has not started one, or for the whole stack if no
+    DAG has and no model has its own schedule.
+    """
     if not begun and not any(known.schedule for known in facts.snapshot.models):
         waiting = {"": (settings.schedule, settings.since)} if facts.store_up else {}
     else:

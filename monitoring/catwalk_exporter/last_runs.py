@@ -1,7 +1,6 @@
-"""What came last of each model, however long ago: the families of runs end two hours after their run.
+"""Each model's last run and decision, however old: the families of a run end two hours after it.
 
-Two series a model at most, which the ledger's size does not change; an alert or a table stands on them without looking
-back.
+At most two series per model, whatever the ledger's size; an alert or a table can use them without looking back.
 """
 
 from __future__ import annotations
@@ -19,17 +18,17 @@ from catwalk_exporter.snapshot import Snapshot
 def last_runs(
     snapshot: Snapshot, now: float, stalled_seconds: float
 ) -> Iterator[tuple[Metric, float, tuple[str, ...]]]:
-    """Each model's last run and last decision, under the name that the model has now.
+    """Yields each model's last run and last decision, under the model's current name.
 
     Args:
-        snapshot: of the ledger.
-        now: Unix time.
-        stalled_seconds: silence after which a running run counts as stalled.
+        snapshot: The snapshot of the ledger.
+        now: The Unix time.
+        stalled_seconds: How long a running run may be silent before it counts as stalled.
     """
     renamed = {known.model: known.renamed_to for known in snapshot.models if known.renamed_to}
     started: dict[str, SummaryRecord] = {}
     decided: dict[str, SummaryRecord] = {}
-    for summary in sorted(snapshot.summaries, key=lambda run: run.trigger in PIPELINE):  # oldest first: the last stays
+    for summary in sorted(snapshot.summaries, key=lambda run: run.trigger in PIPELINE):  # oldest first: the last wins
         model = _name_now(summary.model, renamed)
         started[model] = summary
         if summary.decision:
@@ -42,7 +41,7 @@ def last_runs(
 
 
 def _name_now(model: str, renamed: Mapping[str, str]) -> str:
-    """After each of its renamings; a damaged ledger may have them go in a circle."""
+    """Returns the name after all renamings; in a damaged ledger they may form a cycle."""
     for _ in renamed:
         model = renamed.get(model, model)
     return model

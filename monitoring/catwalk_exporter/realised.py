@@ -1,4 +1,4 @@
-"""Families of models in service, by the labels that came for their predictions."""
+"""Families of models in service, from the labels of their predictions."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from catwalk_exporter.snapshot import Snapshot
 
 SHOWN_DAYS = 4 * 7
 MOST_VERSIONS = 5
-"""Of a model; of more, those that served last are shown: each has up to a hundred series."""
+"""The most versions of a model that are exported, those that served last: each has up to a hundred series."""
 
 Row = tuple[Metric, float, tuple[str, ...]]
 
 
 def realised(snapshot: Snapshot, retired: Set[str], now: float) -> Iterator[Row]:
-    """Rows of all models in use.
+    """Yields the rows of all models in use.
 
     Args:
-        snapshot: of the ledger.
-        retired: models that are not.
-        now: Unix time.
+        snapshot: The snapshot of the ledger.
+        retired: Models that are not in use.
+        now: The Unix time.
     """
     first = f"{datetime.fromtimestamp(now, UTC) - timedelta(days=SHOWN_DAYS - 1):%Y-%m-%d}"
     for record in snapshot.realised:

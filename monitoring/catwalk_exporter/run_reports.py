@@ -1,4 +1,4 @@
-"""Reports of the ledger, for a web server: read with short time-outs, and remembered while their ETag stays."""
+"""Reports of the ledger, for a web server: read with short timeouts, and cached until their ETag changes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _READERS = 4
 
 
 class BusyError(Exception):
-    """So many requests wait for the store already that another one would only wait as well."""
+    """Too many requests are already waiting for the store; another one would only wait as well."""
 
 
 class RunReports:
@@ -21,7 +21,7 @@ class RunReports:
     def __init__(self, store: Store) -> None:
         """
         Args:
-            store: with time-outs that a person in front of a browser can stand.
+            store: A store with timeouts that are short enough for a person at a browser.
         """
         self._store = store
         self._lock = threading.Lock()
@@ -29,16 +29,16 @@ class RunReports:
         self._remembered: OrderedDict[str, tuple[str, bytes]] = OrderedDict()
 
     def page(self, run_id: str) -> bytes | None:
-        """A run's report; None where it has none.
+        """Returns a run's report; None if it has none.
 
         Raises:
             StoreError: the store could not be read.
-            BusyError: too many wait for it.
+            BusyError: too many requests are waiting for it.
         """
         return self._read(f"runs/{run_id}/report.html")
 
     def figure(self, run_id: str, name: str) -> bytes | None:
-        """One of its figures as PNG; None where there is none. Raises as :meth:`page` does."""
+        """Returns one of its figures as PNG; None if there is none. Raises the same errors as :meth:`page`."""
         return self._read(f"runs/{run_id}/figures/{name}.png")
 
     def _read(self, key: str) -> bytes | None:

@@ -1,9 +1,9 @@
-"""The exporter: serves what *is so* (run states, latest and champion model, decisions) from the ledger to Prometheus.
+"""The exporter: serves the current state (run states, latest and champion model, decisions) from the ledger to
+Prometheus.
 
-A background thread reads the ledger, another renders the exposition once a refresh; a scrape is handed the finished
-bytes. While the store is out, the last known values stay and ``catwalk_store_up`` is 0. Reports and figures alone are
-fetched from it when they are asked for, within seconds or not at all; a report that is missing is built in a process of
-its own.
+A background thread reads the ledger, and another renders the exposition at every refresh; a scrape gets the finished
+bytes. While the store is unavailable, the last known values stay and ``catwalk_store_up`` is 0. Only reports and
+figures are fetched on request, with a timeout of seconds; a missing report is built in a separate process.
 """
 
 from __future__ import annotations
@@ -39,46 +39,46 @@ from catwalk_exporter.workplace import remove_abandoned
 log = logging.getLogger("catwalk.exporter")
 
 REPORT_CONNECT_SECONDS, REPORT_READ_SECONDS = 2.0, 4.0
-"""How long a person who asks for a report waits for the store before the facts are shown instead."""
+"""How long a request for a report waits for the store before the facts are shown instead."""
 LOOK_SECONDS = 2
-"""From one look of a page at a report that is being built to the next."""
+"""How often a page checks for a report that is being built."""
 STUCK_SECONDS = 15.0
 """A read of the ledger that takes longer counts as an outage, though it may still come back."""
 STALE_SECONDS = 60.0
-"""A rendering that is older says no longer what is so."""
+"""An older rendering no longer counts as current."""
 _NAMED_AT_ONCE = 5
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How the reading of the ledger goes."""
+    """The state of reading the ledger."""
 
     snapshot: Snapshot = field(default_factory=Snapshot)
     ok: bool = False
-    """The last read succeeded."""
+    """Whether the last read succeeded."""
     tried: bool = False
-    """A read has ended, well or badly."""
+    """Whether a read has ended, with success or not."""
     began: float | None = None
-    """Monotonic start of the read that is under way."""
+    """The monotonic start time of the current read."""
 
     def store_up(self, now: float) -> bool:
-        """Whether the store answers, at a monotonic time."""
+        """Returns whether the store answers, at a monotonic time."""
         return self.ok and not self.stuck(now)
 
     def stuck(self, now: float) -> bool:
-        """Whether the read under way takes suspiciously long."""
+        """Returns whether the current read takes suspiciously long."""
         return self.began is not None and now - self.began > STUCK_SECONDS
 
 
 class Exporter:
-    """Reads and renders in the background; what it serves is always ready."""
+    """Reads and renders in the background, so that its answers are always ready."""
 
     def __init__(self, settings: Settings, refresh: float, canary: Canary | None) -> None:
         """
         Args:
-            settings: what the environment says.
-            refresh: seconds between two reads of the ledger, and between two renderings.
-            canary: whose sent lines are counted; None where telemetry is off.
+            settings: The settings from the environment.
+            refresh: Seconds between two reads of the ledger, and between two renderings.
+            canary: The canary whose sent lines are counted; None if telemetry is off.
         """
         self.settings = settings
         self.text: bytes | None = None
@@ -92,7 +92,7 @@ class Exporter:
         self.reports = RunReports(
             open_store(store.url, patience=Patience(REPORT_CONNECT_SECONDS, REPORT_READ_SECONDS, tries=1))
         )
-        """Whose reads don't count as operations of the store: nobody asks at regular times."""
+        """Its reads don't count as operations of the store, because requests come at irregular times."""
         remove_abandoned()
         self.builds = Builds()
         self._airflow = AirflowHealth(os.environ.get("CATWALK_AIRFLOW_URL", ""), refresh)
@@ -104,17 +104,17 @@ class Exporter:
 
     @property
     def reading(self) -> Reading:
-        """How the reading of the ledger goes."""
+        """The state of reading the ledger."""
         return self._reading
 
     def view(self) -> View:
-        """What pages show at this moment."""
+        """Returns what pages show at this moment."""
         reading = self._reading
         return View(reading.snapshot, self.settings, time.time(), reading.store_up(time.monotonic()))
 
     @property
     def renders(self) -> bool:
-        """Whether `text` is of this moment, or nearly."""
+        """Whether `text` is current."""
         return time.monotonic() - self._rendered < max(STALE_SECONDS, 3 * self._refresh)
 
     def start(self) -> None:
@@ -126,7 +126,7 @@ class Exporter:
             threading.Thread(target=loop, name=loop.__name__.strip("_"), daemon=True).start()
 
     def stop(self) -> None:
-        """Lets the threads end; waits for none of them."""
+        """Tells the threads to end, without waiting for them."""
         self._stopped.set()
         self._news.set()
         self.builds.stop()
@@ -148,7 +148,7 @@ class Exporter:
             except CatwalkError as error:
                 self._update(ok=False, tried=True, began=None)
                 self._say(str(error))
-            except Exception as error:  # a reader that dies in silence would freeze every value
+            except Exception as error:  # a reader that dies silently would freeze every value
                 self._update(ok=False, tried=True, began=None)
                 self._say(f"unexpected {type(error).__name__}: {error}")
             self._news.set()
@@ -165,7 +165,7 @@ class Exporter:
         self._damaged = set(snapshot.damaged)
 
     def _say(self, failure: str) -> None:
-        """One line when reading begins to fail, and one when it works again."""
+        """Logs one line when reading begins to fail, and one when it works again."""
         if failure and not self._failure:
             log.error("%s", " ".join(failure.split()))
         elif self._failure and not failure:
@@ -178,13 +178,13 @@ class Exporter:
             self._news.clear()
             try:
                 self._render()
-            except Exception:  # the values before stay; without a line nobody would know that they are old
+            except Exception:  # the previous values stay; without a log line no one would know that they are old
                 log.exception("the metrics could not be rendered")
 
     def _render(self) -> None:
         reading, monotonic = self._reading, time.monotonic()
         read = reading.tried or reading.stuck(monotonic)
-        if not (read and self._airflow.asked):  # what is left out would seem to be gone
+        if not (read and self._airflow.asked):  # metrics that are left out would seem to have disappeared
             return
         facts = Facts(
             snapshot=reading.snapshot,
@@ -201,7 +201,7 @@ class Exporter:
 
 
 class UnreachableError(Exception):
-    """The store can't be asked for what a page needs. The message is a sentence for the page."""
+    """The store can't provide what a page needs. The message is a sentence for the page."""
 
 
 class Server(serving.Server):
@@ -213,7 +213,7 @@ class Server(serving.Server):
 
 
 class Handler(serving.Handler):
-    """Answers from memory; only reports and figures are fetched from the store, and reports built where it has none."""
+    """Answers from memory; only reports and figures are fetched from the store, and missing reports are built."""
 
     name = "catwalk-exporter"
     policy = f"{serving.Handler.policy}; img-src data:"
@@ -271,13 +271,13 @@ class Handler(serving.Handler):
             self._page(error.status, comparison.refusal(view, error))
             return
         address = comparison.address(runs)
-        if self.path != address:  # that of the list's form has filters in it
+        if self.path != address:  # the address from the list's form contains filters
             self._redirect(address)
         else:
             self._page(*self._comparison(view, runs))
 
     def _comparison(self, view: View, runs: Sequence[SummaryRecord]) -> tuple[int, str | bytes]:
-        """Status and page of a comparison; the first look at it starts its build."""
+        """Returns the status and page of a comparison; the first request starts its build."""
         builds, run_ids = self.server.exporter.builds, tuple(run.run_id for run in runs)
         version = comparison.version(runs, view.now)
         ask = builds.ask if view.store_up and self.command != "HEAD" else builds.known
@@ -299,7 +299,7 @@ class Handler(serving.Handler):
             self._page(200, run_facts.run_page(summary, view, shown))
 
     def _report(self, summary: SummaryRecord, view: View) -> bytes | Notice:
-        """A run's report, or why there is none; the first look at it starts its build."""
+        """Returns a run's report, or why there is none; the first request starts its build."""
         exporter, run_id = self.server.exporter, summary.run_id
         if summary.state == "running":
             return Notice(_when_it_has_ended(summary, view))
@@ -314,8 +314,8 @@ class Handler(serving.Handler):
             return Notice("The report is being built. This page shows it as soon as it is ready.", LOOK_SECONDS)
         if outcome.failure:
             return Notice(
-                f"There is no report: {outcome.failure}. The next attempt is made when somebody opens this page in ten "
-                f"minutes or later; catwalk report {run_id} makes one now."
+                f"There is no report: {outcome.failure}. Open this page in ten minutes or later to try again, or run "
+                f"catwalk report {run_id} to build it now."
             )
         return outcome.files["report.html"]
 
@@ -333,7 +333,8 @@ class Handler(serving.Handler):
             self._answer(200, body, "image/png")
 
     def _fetch(self, read: Callable[[], bytes | None], up: bool) -> bytes | None:
-        """
+        """Reads something from the store.
+
         Raises:
             UnreachableError: the store can't be asked; the message is for the page.
         """
@@ -342,11 +343,13 @@ class Handler(serving.Handler):
         try:
             return read()
         except (StoreError, BusyError) as error:
-            log.warning("a report could not be fetched: %s", str(error) or "too many wait for the store")
+            log.warning(
+                "a report could not be fetched: %s", str(error) or "too many requests are waiting for the store"
+            )
             raise UnreachableError("The report could not be fetched from the store; try again.") from error
 
 
 def _when_it_has_ended(summary: SummaryRecord, view: View) -> str:
     if view.state(summary) != "lost":
-        return "The report is built when the run has ended."
-    return f"The run has fallen silent. catwalk finish {summary.run_id} ends it; then its report is built."
+        return "The report is built after the run has ended."
+    return f"The run is silent. Run catwalk finish {summary.run_id} to end it; its report is then built."

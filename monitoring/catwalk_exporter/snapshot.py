@@ -1,4 +1,4 @@
-"""What the exporter has read from the ledger: summaries, champions, models, and the points that ended runs owe."""
+"""What the exporter has read from the ledger: summaries, champions, models, and the expected points of ended runs."""
 
 from __future__ import annotations
 
@@ -32,43 +32,43 @@ class Snapshot:
     """Oldest run first."""
     champions: tuple[ChampionRecord, ...] = ()
     points: dict[str, int] = field(default_factory=dict)
-    """Run id → points that its ledger holds, for runs that ended not long ago."""
+    """The number of points in the ledger by run id, for runs that ended recently."""
     damaged: dict[str, str] = field(default_factory=dict)
-    """Objects that could not be understood → why."""
+    """Damaged objects, each with the reason."""
     models: tuple[WatchedRecord, ...] = ()
-    """What is known of models beyond their runs."""
+    """What is known about models besides their runs."""
     realised: tuple[RealisedRecord, ...] = ()
-    """How well models did in service."""
+    """The quality of models in service."""
     slots: tuple[SlotRecord, ...] = ()
-    """What alerts may ask for, and have asked for."""
+    """What alerts may request, and have requested."""
 
     def summary(self, run_id: str) -> SummaryRecord | None:
-        """A run's summary, if there is one that can be trusted."""
+        """Returns a run's summary, if there is an undamaged one."""
         return next((summary for summary in self.summaries if summary.run_id == run_id), None)
 
 
 class _Records(Generic[R]):
-    """Records below a prefix, one a model. A record is read once, and again when its ETag has changed."""
+    """Records below a prefix, one per model. A record is read once, and again when its ETag has changed."""
 
     def __init__(self, store: Store, prefix: str, find: Callable[[Store, str], R | None]) -> None:
         self._store, self._prefix, self._find = store, prefix, find
         self._known: dict[str, tuple[str, R | str]] = {}
-        """Key → ETag, and the record, or why it is damaged."""
+        """For each key, the ETag, and the record or why it is damaged."""
 
     def read(self) -> tuple[tuple[R, ...], dict[str, str]]:
-        """The records, and what is damaged: key → why."""
+        """Returns the records, and the damaged keys, each with the reason."""
         listed = {entry.key: entry.etag for entry in self._store.list(self._prefix)}
         self._known = {key: known for key, known in self._known.items() if known[0] == listed.get(key)}
         for key in listed.keys() - self._known.keys():
             found = self._record(key)
             if found is not None:
                 self._known[key] = listed[key], found
-        told = [(key, self._known[key][1]) for key in listed if key in self._known]
-        damaged = {key: one for key, one in told if isinstance(one, str)}
-        return tuple(one for _, one in told if not isinstance(one, str)), damaged
+        readings = [(key, self._known[key][1]) for key in listed if key in self._known]
+        damaged = {key: one for key, one in readings if isinstance(one, str)}
+        return tuple(one for _, one in readings if not isinstance(one, str)), damaged
 
     def _record(self, key: str) -> R | str | None:
-        """None: it is gone by now."""
+        """Returns None if it no longer exists."""
         try:
             found = self._find(self._store, of_key(key, self._prefix))
         except StoreError as error:
@@ -79,7 +79,7 @@ class _Records(Generic[R]):
 
 
 class LedgerReader:
-    """Reads the ledger, and remembers what need not be read again."""
+    """Reads the ledger, and remembers what it doesn't need to read again."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -92,13 +92,13 @@ class LedgerReader:
         self._damaged_runs: dict[str, tuple[SummaryRecord, str]] = {}
 
     def read(self, now: float, publish: Callable[[Snapshot], None]) -> None:
-        """Reads everything; publishes once the summaries are there, and again after points were counted.
+        """Reads everything; publishes as soon as the summaries are read, and again after points were counted.
 
-        Counting reads several objects of each run that has just ended: after a sweep that takes a while, and the states
+        Counting reads several objects of each run that has just ended. After a sweep this takes a while, and the states
         should not wait for it.
 
         Raises:
-            StoreError: the store could not be read. What was published before stays.
+            StoreError: the store could not be read. Earlier publications stay valid.
         """
         summaries = tuple(self._summaries.read())
         champions, damaged = self._champions.read()
@@ -151,14 +151,14 @@ class LedgerReader:
 def _champion(store: Store, model: str) -> ChampionRecord | None:
     """
     Raises:
-        DamagedError: it is no champion of this model.
+        DamagedError: it is not the champion of this model.
     """
     found = Champions(store).find(model)
     if found and not fault(found[0]) and found[0].model != model:
-        raise DamagedError("it names another model")
+        raise DamagedError("it names a different model")
     return found[0] if found else None
 
 
 def _is_damage(error: StoreError) -> bool:
-    """An object is missing or isn't what it should be, while the store works: trying again gives the same."""
+    """Returns whether an object is missing or damaged while the store works, so that a retry gives the same result."""
     return isinstance(error, NotFoundError | DamagedError)

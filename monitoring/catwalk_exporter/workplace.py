@@ -1,4 +1,4 @@
-"""Folders in which reports are built; those that a killed exporter has left are removed by the next."""
+"""Folders in which reports are built; the next exporter removes those that a killed one left."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _PREFIX = "catwalk-exporter-report-"
 
 @contextmanager
 def workplace() -> Iterator[Path]:
-    """A folder of its own, that is there while it is used.
+    """Yields a separate folder that exists while it is used.
 
-    It is locked meanwhile, and a lock ends with its process: ids of processes are used again, and in each container the
-    exporter has the same.
+    It is locked meanwhile, and a lock ends with its process. Process ids would not do: they are reused, and the
+    exporter has the same one in every container.
     """
     with tempfile.TemporaryDirectory(prefix=_PREFIX) as name, _locked(Path(name)):
         yield Path(name)
 
 
 def remove_abandoned() -> None:
-    """Removes the folders that nobody works in; those of other users stay."""
+    """Removes the folders that no process uses; those of other users stay."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with suppress(OSError), _locked(folder):
             shutil.rmtree(folder)

@@ -1,1 +1,1 @@
-"""What the processes of a stack are given: secrets, environment variables, the settings of Grafana."""
+"""The configuration of a stack's processes: secrets, environment variables, the settings of Grafana."""

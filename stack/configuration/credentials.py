@@ -1,4 +1,4 @@
-"""Secrets of a native stack: generated once, kept in a file that only its owner can read. No password has a default."""
+"""Secrets of a native stack: generated once, in a file that only its owner can read. No password has a default."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ _GENERATORS: dict[str, Callable[[], str]] = {
 
 
 def load_or_create(path: Path) -> dict[str, str]:
-    """The secrets in a file of ``NAME=value`` lines; those missing or empty are generated, none is ever replaced.
+    """Returns the secrets in a file of ``NAME=value`` lines; missing or empty ones are generated, none is ever
+    replaced.
 
-    What is new comes after what is there, comments too: of two lines for one name the last counts.
+    New lines come after the existing ones, including comments: if two lines have the same name, the last counts.
 
     Raises:
         StackError: the file can't be read or written.
@@ -49,22 +50,22 @@ def load_or_create(path: Path) -> dict[str, str]:
 
 
 def generate() -> dict[str, str]:
-    """A fresh value for every secret. All of them may stand in a URL as they are, but for the Fernet key's ``=``."""
+    """Returns a new value for every secret. All of them are safe in a URL, except for the Fernet key's ``=``."""
     return {name: make() for name, make in _GENERATORS.items()}
 
 
 def write_private(path: Path, values: dict[str, str]) -> None:
-    """Writes ``NAME=value`` lines for the owner's eyes only, all or nothing."""
+    """Writes ``NAME=value`` lines that only the owner can read, all or nothing."""
     write_private_text(path, env_file.render(values))
 
 
 def write_airflow_users(path: Path, password: str) -> None:
-    """Writes the file from which Airflow's simple auth manager takes its one user's password."""
+    """Writes the file from which Airflow's simple auth manager reads its only user's password."""
     write_private_text(path, json.dumps({"admin": password}))
 
 
 def write_private_text(path: Path, text: str) -> None:
-    """Writes a file in UTF-8 for the owner's eyes only, all or nothing; what `os.environ` has of other bytes stays."""
+    """Writes a file in UTF-8 that only the owner can read, all or nothing; keeps other bytes from `os.environ`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent)  # mode 0600
     with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:

@@ -1,4 +1,4 @@
-"""The environment that the processes of a native stack get, each what it reads."""
+"""The environment of the processes of a native stack; each gets the variables that it reads."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from stack.configuration import credentials, grafana
 from stack.settings import PROJECT, Settings, own_settings
 
 MARKER = "CATWALK_STACK"
-"""Holds the stack's home, in each of its processes and in no client."""
+"""The variable with the stack's home, set in each of its processes and in no client."""
 _NOT_INHERITED = ("AIRFLOW_", "CATWALK_", "AWS_", "GF_", "VGW_", "ROOT_", "PYTHON")
-"""What the caller has set under these prefixes is meant for something else; ours come from the files."""
+"""The caller's variables with these prefixes are meant for something else; ours come from the files."""
 _INHERITED = (
     "CATWALK_DATASET_ROOT",
     "CATWALK_S3_PUT_ARGUMENTS",
@@ -64,15 +64,19 @@ _READERS: Mapping[str, tuple[str, ...]] = {
     "ROOT_": ("s3",),
     "VGW_": ("s3",),
 }
-"""Prefix → the parts that read such variables; the longest prefix counts, and what has none is for everybody."""
+"""The parts that read variables with each prefix; the longest prefix counts, and variables without one are for all."""
 _FOLDERS = ("CATWALK_DATASET_ROOT", "CATWALK_RECEIVERS")
-"""The caller's working directory is no part's."""
+"""Variables with paths, which must be absolute: the parts have a different working directory."""
 _MAY_BE_EMPTY = ("AWS_", "CATWALK_STATSD", "CATWALK_MONITORING_PASSWORD")
-"""Where empty says something: no telemetry, AWS itself, credentials that boto3 finds. Elsewhere it means unset."""
+"""Variables for which empty has a meaning: no telemetry, AWS itself, credentials that boto3 finds. Otherwise it means
+unset.
+"""
 
 
 def client_environment(settings: Settings) -> dict[str, str]:
-    """What `catwalk`, tasks and the exporter need to find every part; the home's own settings win."""
+    """Returns what `catwalk`, tasks and the exporter need to find every part; the settings in the home take
+    precedence.
+    """
     ours = _client_environment(settings)
     own = own_settings(settings.home)
     ours |= {name: own[name] for name in own if own[name] or name not in ours or name.startswith(_MAY_BE_EMPTY)}
@@ -104,7 +108,8 @@ def _client_environment(settings: Settings) -> dict[str, str]:
 def _airflow(settings: Settings) -> dict[str, str]:
     return {
         "AIRFLOW_HOME": str(settings.home / "airflow"),
-        # Airflow writes the folders of its first start into airflow.cfg, where they would outlive a home that is moved.
+        # Airflow writes the folders of its first start into airflow.cfg, where they would be wrong after the home is
+        # moved.
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(settings.home / "airflow" / "plugins"),
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(settings.home / "airflow" / "logs"),
         "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(
@@ -126,33 +131,33 @@ def _airflow(settings: Settings) -> dict[str, str]:
 
 
 def process_environment(settings: Settings, part: str = "") -> dict[str, str]:
-    """The whole environment of a process on this machine that works with the stack, or of a part of it.
+    """Returns the whole environment of a process on this machine that works with the stack, or of a part of it.
 
-    What goes to this machine, or to a part elsewhere, must not meet the proxy that the caller has for the rest.
+    Requests to this machine, or to a part elsewhere, must not go through the caller's proxy.
     """
     found = _inherited_environment() | own_environment(settings, part) | no_proxy(client_environment(settings))
     return {name: value for name, value in found.items() if not is_socks(name, value)}
 
 
 def _inherited_environment() -> dict[str, str]:
-    """What of the caller's environment its processes keep."""
+    """Returns the part of the caller's environment that the processes keep."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
     path = os.environ.get("PATH") or os.defpath
     return inherited | {"PATH": f"{PROJECT / '.venv' / 'bin'}{os.pathsep}{path}"}
 
 
 def own_environment(settings: Settings, part: str = "") -> dict[str, str]:
-    """What the stack itself sets for a process; whose shell it is started from makes no difference.
+    """Returns what the stack itself sets for a process, which does not depend on the shell that starts it.
 
     Args:
-        settings: which stack.
-        part: gets only what it reads, so that it need not start again when something else changes, and its own marks;
-            unnamed: everything but those.
+        settings: The stack.
+        part: The part, which gets only what it reads, so that it does not restart when something else changes, and its
+            own markers. If empty, everything except for those markers.
     """
     ours, secrets = client_environment(settings), credentials.load_or_create(settings.home / "secrets.env")
     every = {
         **ours,
-        # versitygw's own names for its one account, which it has even where S3 is elsewhere and needs no keys, and for
+        # versitygw's own names for its only account, which it has even if S3 is elsewhere and needs no keys, and for
         # the region that its clients sign for.
         "ROOT_ACCESS_KEY": ours["AWS_ACCESS_KEY_ID"] or secrets["AWS_ACCESS_KEY_ID"],
         "ROOT_SECRET_KEY": ours["AWS_SECRET_ACCESS_KEY"] or secrets["AWS_SECRET_ACCESS_KEY"],
@@ -174,13 +179,13 @@ def _reads(part: str, variable: str) -> bool:
 
 
 def write_client_environment(settings: Settings) -> Path:
-    """Leaves the environment where `catwalk` finds it, so that it works in any shell after `make up`."""
+    """Writes the environment to where `catwalk` finds it, so that it works in any shell after `make up`."""
     path = settings.home / "environment"
     credentials.write_private(path, client_environment(settings))
     return path
 
 
 def write_airflow_password(settings: Settings) -> None:
-    """Airflow's simple auth manager reads users' passwords from a file."""
+    """Writes the file from which Airflow's simple auth manager reads users' passwords."""
     password = client_environment(settings)["CATWALK_AIRFLOW_PASSWORD"]
     credentials.write_airflow_users(settings.home / "airflow" / "passwords.json", password)

@@ -1,6 +1,6 @@
-"""How the stack's Grafana is started, provisioned with our data sources and dashboards.
+"""How the stack's Grafana starts, provisioned with our data sources and dashboards.
 
-It is the one on the PATH, else the one that `make up` has downloaded.
+It is the one on the PATH, or otherwise the one that `make up` has downloaded.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ FETCHED = PROJECT / ".tools" / f"grafana-{VERSION}"
 RELEASES = "https://dl.grafana.com/oss/release"
 RELEASES_VARIABLE = "CATWALK_GRAFANA_RELEASES"
 FOLDER = PROJECT / "grafana"
-MISSING = "no dashboards, for `grafana` is not on the PATH; grafana/README.md says how a Grafana elsewhere gets them"
+MISSING = "no dashboards, because `grafana` is not on the PATH; see grafana/README.md for how another Grafana gets them"
 
 
 def find() -> Path | None:
-    """Grafana's program, if there is one."""
+    """Returns Grafana's program, if there is one."""
     found = shutil.which("grafana") or shutil.which("grafana", path=str(FETCHED / "bin"))
     return Path(found).resolve() if found else None
 
 
 def releases(settings: Settings) -> str:
-    """Where releases are, without a slash at the end; ``off`` where none is to be downloaded.
+    """Returns the address of releases, without a slash at the end; ``off`` if none should be downloaded.
 
     Raises:
-        StackError: it is no address.
+        StackError: it is not an address.
     """
     named = own_settings(settings.home).get(RELEASES_VARIABLE) or os.environ.get(RELEASES_VARIABLE) or RELEASES
     if named != "off" and not named.startswith(("https://", "http://")):
@@ -40,18 +40,18 @@ def releases(settings: Settings) -> str:
 
 
 def command(program: Path, settings: Settings) -> list[str]:
-    """How it is started. Its own files lie beside the program, or where Linux packages put them."""
+    """Returns the command that starts it. Its own files are beside the program, or where Linux packages put them."""
     homes = [program.parent.parent, Path("/usr/share/grafana")]
     home = next((folder for folder in homes if (folder / "conf" / "defaults.ini").exists()), homes[0])
     return [str(program), "server", f"--homepath={home}", f"--config={settings.home / 'grafana' / 'grafana.ini'}"]
 
 
 def environment(settings: Settings, password: str) -> dict[str, str]:
-    """What its own process needs besides ``CATWALK_*_URL``.
+    """Returns what its process needs besides ``CATWALK_*_URL``.
 
     Args:
-        settings: of the stack.
-        password: of the user `admin`.
+        settings: The stack.
+        password: The password of the user `admin`.
     """
     state = settings.home / "grafana"
     return {
@@ -67,7 +67,7 @@ def environment(settings: Settings, password: str) -> dict[str, str]:
         "GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH": str(FOLDER / "json" / "catwalk-home.json"),
         "GF_LOG_MODE": "console",
         "GF_USERS_ALLOW_SIGN_UP": "false",
-        # It asks nobody outside for anything.
+        # Grafana makes no requests to the internet.
         "GF_ANALYTICS_REPORTING_ENABLED": "false",
         "GF_ANALYTICS_CHECK_FOR_UPDATES": "false",
         "GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES": "false",

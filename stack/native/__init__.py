@@ -1,1 +1,1 @@
-"""The native stack: its parts, the supervisor that runs them, and what starts and stops all of it."""
+"""The native stack: its parts, the supervisor that runs them, and the code that starts and stops everything."""

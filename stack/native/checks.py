@@ -1,4 +1,4 @@
-"""Refuses what can't work, before anything is written or stopped: settings, folders, ports."""
+"""Refuses settings, folders and ports that can't work, before anything is written or stopped."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from stack.parts.part import Part
 from stack.settings import Settings, StackError
 
 _SPECIAL = {
-    "prometheus": ("*?[\\", "they make a pattern of the paths of its files"),
-    "grafana": ("#?%", "its SQLite takes them for part of a URI, and would open another database"),
+    "prometheus": ("*?[\\", "they turn the paths of its files into patterns"),
+    "grafana": ("#?%", "its SQLite reads them as part of a URI, and would open a different database"),
 }
-"""Part → characters that its paths can't have, and why."""
+"""The characters that each part's paths can't contain, and why."""
 
 
 def check(settings: Settings, wanted: list[Part]) -> None:
-    """
+    """Checks whether these parts can start with these settings.
+
     Raises:
-        StackError: these parts can't start with these settings.
+        StackError: they can't.
     """
     try:
         environment = client_environment(settings)
@@ -44,15 +45,15 @@ def check(settings: Settings, wanted: list[Part]) -> None:
 
 
 def _check_home(settings: Settings, names: set[str]) -> None:
-    """Refuses a home whose name a server would read as something else, and then not find its files, or find others."""
+    """Refuses a home whose path a server would misread, so that it would not find its files, or find others."""
     for name, (characters, why) in _SPECIAL.items():
         found = next((one for one in characters if one in str(settings.home)), "")
         if found and name in names:
-            raise StackError(f"{name} can't work in a folder with {found!r} in its name: {why}; move {settings.home}")
+            raise StackError(f"{name} can't work in a folder with {found!r} in its path: {why}; move {settings.home}")
 
 
 def _own_ports(settings: Settings) -> set[int]:
-    """Where this stack listens itself: a part that starts again may have its old port, or another's."""
+    """Returns the ports on which this stack listens: a restarted part may have its old port, or another part's."""
     found = set()
     for process in processes(settings):
         try:
@@ -72,6 +73,6 @@ def _check_port(settings: Settings, part: Part, name: str) -> None:
                 probe.bind((HOST, port))
             except OSError:
                 raise StackError(
-                    f"port {port} is taken, and {part.name} needs it; stop what listens there, or set "
+                    f"port {port} is in use, and {part.name} needs it; stop the program that listens there, or set "
                     f"{port_variable(name)} to a free port"
                 ) from None

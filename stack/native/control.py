@@ -18,23 +18,23 @@ from stack.parts.part import FORMER_NAMES, Part
 from stack.settings import Settings, StackError
 
 STOP_SECONDS = 50.0
-"""For the supervisor to stop all parts and itself: more than any part may take."""
+"""How long the supervisor may take to stop all parts and itself: more than any part may take."""
 
 
 def up(settings: Settings, names: list[str] | None = None, say: Say = print) -> list[Part]:
     """Starts the parts, waits until each answers its health check, and returns them.
 
-    A part that runs with the settings of now is left alone; one that runs with others is started again. When a part
-    does not become healthy, what this call has started is stopped again: all of it where nothing ran before; else what
-    did not run before, and what does not answer.
+    A part that runs with the current settings is left alone; one that runs with others is restarted. If a part does not
+    become healthy, this call stops what it started: everything if nothing ran before, otherwise the parts that did not
+    run before or do not answer.
 
     Args:
-        settings: which stack.
-        names: parts to run; all of them where none are named.
-        say: takes a line of progress.
+        settings: The stack.
+        names: The parts to run; all of them if none are named.
+        say: Takes a line of progress.
 
     Raises:
-        StackError: a part is unknown, a setting makes no sense, a port is taken, or a part does not become healthy.
+        StackError: a part is unknown, a setting is invalid, a port is in use, or a part does not become healthy.
     """
     with _lock(settings):
         known = parts(settings)
@@ -65,7 +65,7 @@ def up(settings: Settings, names: list[str] | None = None, say: Say = print) -> 
 
 
 def down(settings: Settings, say: Say = print) -> None:
-    """Stops everything that belongs to this stack, Airflow's workers too, which outlive their group."""
+    """Stops everything that belongs to this stack, including Airflow's workers, which outlive their group."""
     with _lock(settings):
         supervisor = Supervisor(settings)
         planned.announce_stop(settings, supervisor, say)
@@ -76,7 +76,7 @@ def down(settings: Settings, say: Say = print) -> None:
 
 @contextmanager
 def _lock(settings: Settings) -> Iterator[None]:
-    """One start or stop of a stack at a time."""
+    """Allows one start or stop of a stack at a time."""
     try:
         for folder in (settings.home, settings.run, settings.logs):
             folder.mkdir(parents=True, exist_ok=True)
@@ -88,27 +88,27 @@ def _lock(settings: Settings) -> Iterator[None]:
 
 
 def _configure(settings: Settings, supervisor: Supervisor, wanted: list[Part], say: Say) -> None:
-    """Tells the supervisor of the parts; those that run with other settings are stopped."""
+    """Configures the supervisor with the parts; stops those that run with other settings."""
     if supervisor.pid() is None:
         supervisor.launch(wanted)
         return
     for name in supervisor.reconfigure(wanted):
-        say(f"{name} starts again, for its settings have changed")
+        say(f"{name} restarts, because its settings changed")
 
 
 def _tell_of_others(
     settings: Settings, supervisor: Supervisor, known: dict[str, Part], wanted: list[Part], say: Say
 ) -> None:
-    """Says what runs and was left as it is."""
+    """Reports what runs and was left as it is."""
     others = sorted(supervisor.alive() - {part.name for part in wanted})
     old = [name for name in others if name in known and not programs.is_current(settings, known[name])]
     if old:
-        say(f"{', '.join(old)} still run with the settings of before; `make up` gives them those of now")
+        say(f"{', '.join(old)} still run with their former settings; `make up` restarts them with the current ones")
     for name in others:
         if name in FORMER_NAMES:
-            say(f"{name} still runs under its name of before; `make up` starts it again as {FORMER_NAMES[name]}")
+            say(f"{name} still runs under its former name; `make up` restarts it as {FORMER_NAMES[name]}")
         elif name not in known:
-            say(f"{name} still runs, but is no part any more; `make down` stops it")
+            say(f"{name} still runs, but is no longer a part; `make down` stops it")
 
 
 def _stop_again(supervisor: Supervisor, started: list[Part]) -> None:
@@ -117,7 +117,7 @@ def _stop_again(supervisor: Supervisor, started: list[Part]) -> None:
 
 
 def _stop(settings: Settings, supervisor: Supervisor) -> int:
-    """Stops the stack by its supervisor, then whatever has outlived it; returns how many processes there were."""
+    """Stops the stack through its supervisor, then any processes that outlive it; returns how many there were."""
     before = processes(settings)
     if supervisor.pid() is not None:
         supervisor.shutdown()

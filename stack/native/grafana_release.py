@@ -1,6 +1,6 @@
-"""Gets Grafana's official release where there is no Grafana on the PATH: once, and whole, or not at all.
+"""Downloads Grafana's official release if there is no Grafana on the PATH: once, and either completely or not.
 
-The publisher's checksum lies beside each archive. What goes wrong is one line, and the stack starts without Grafana.
+The publisher's checksum is beside each archive. Any failure is one line, and the stack starts without Grafana.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from stack.native.starting import Say
 from stack.settings import Settings, StackError
 
 ANSWER_SECONDS = 4.0
-"""A machine without a way out waits no longer than this, name server included."""
+"""The most time that a machine without access to the internet waits, including for its name server."""
 STALL_SECONDS = 10.0
 LIMIT_SECONDS = 600.0
-"""Seconds without a byte, and for the whole archive, of some 200 MB, after which it is given up."""
+"""The most seconds without a byte, and for the whole archive of about 200 MB."""
 _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 _FAILURES = (
     *(OSError, StackError, http.client.HTTPException, subprocess.SubprocessError),
@@ -40,11 +40,11 @@ _FAILURES = (
 
 
 def provide(settings: Settings, say: Say) -> None:
-    """Leaves a Grafana where the stack finds it, or says in one line why there is none.
+    """Puts a Grafana where the stack finds it, or prints one line with the reason why there is none.
 
     Args:
-        settings: of the stack, whose ``CATWALK_GRAFANA_RELEASES`` names a mirror, or is ``off``.
-        say: takes a line.
+        settings: The stack, whose ``CATWALK_GRAFANA_RELEASES`` names a mirror, or is ``off``.
+        say: Takes a line.
     """
     if grafana.find():
         return None
@@ -53,10 +53,10 @@ def provide(settings: Settings, say: Say) -> None:
         return say(grafana.MISSING)
     try:
         with _emptied(grafana.FETCHED) as folder:
-            if not grafana.find():  # another start has not got it in the meantime
+            if not grafana.find():  # another start has not downloaded it in the meantime
                 _get(f"{releases}/{archive_name()}", folder, say)
     except _FAILURES as error:
-        say(f"no dashboards: no Grafana from {releases} ({_cause(error)}); grafana/README.md says how there can be one")
+        say(f"no dashboards: can't get Grafana from {releases} ({_cause(error)}); see grafana/README.md for other ways")
 
 
 def _cause(error: BaseException) -> str:
@@ -67,7 +67,7 @@ def _cause(error: BaseException) -> str:
 
 
 def archive_name() -> str:
-    """Of the release for this machine.
+    """Returns the name of the archive for this machine.
 
     Raises:
         StackError: there is none.
@@ -80,12 +80,12 @@ def archive_name() -> str:
 
 @contextmanager
 def _emptied(target: Path) -> Iterator[Path]:
-    """An empty folder beside `target`, for one start at a time, of which nothing stays."""
+    """Yields an empty folder beside `target`, for one start at a time, and removes it afterwards."""
     target.parent.mkdir(exist_ok=True)
     folder = target.with_name(f"{target.name}.part")
     with target.with_name(f".{target.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        shutil.rmtree(folder, ignore_errors=True)  # of a start that was killed
+        shutil.rmtree(folder, ignore_errors=True)  # left by a start that was killed
         folder.mkdir()
         try:
             yield folder
@@ -95,18 +95,18 @@ def _emptied(target: Path) -> Iterator[Path]:
 
 def _get(url: str, folder: Path, say: Say) -> None:
     wanted = _checksum(f"{url}.sha256")
-    say(f"downloading Grafana {grafana.VERSION} from {url} (once, some 200 MB) …")
+    say(f"downloading Grafana {grafana.VERSION} from {url} (once, about 200 MB) …")
     archive = folder / "archive.tar.gz"
     if _download(url, archive) != wanted:
-        raise StackError("the archive is not the one that its checksum is of, or not all of it has come")
+        raise StackError("the archive does not match its checksum, or is incomplete")
     with tarfile.open(archive, "r:gz") as packed:
-        packed.extractall(folder / "unpacked", filter="data")  # refuses whatever would lie elsewhere
+        packed.extractall(folder / "unpacked", filter="data")  # refuses files outside the folder
     shutil.rmtree(grafana.FETCHED, ignore_errors=True)
     _checked(folder / "unpacked").rename(grafana.FETCHED)
 
 
 def _checksum(url: str) -> str:
-    """The checksum that the publisher gives; the first question, so that no answer is known soon."""
+    """Returns the publisher's checksum; it is the first request, so that a missing connection is noticed soon."""
     answers: queue.SimpleQueue[bytes | BaseException] = queue.SimpleQueue()
 
     def ask() -> None:
@@ -116,7 +116,7 @@ def _checksum(url: str) -> str:
         except Exception as error:
             answers.put(error)
 
-    # A name server that does not answer can't be given a time limit, so that it is left waiting.
+    # Name resolution has no timeout, so it runs in a thread that is abandoned if it hangs.
     threading.Thread(target=ask, daemon=True).start()
     try:
         found = answers.get(timeout=ANSWER_SECONDS)
@@ -126,27 +126,27 @@ def _checksum(url: str) -> str:
         raise found if isinstance(found, _FAILURES) else StackError(str(found))
     match = re.match(rb"[0-9a-f]{64}\b", found.strip())
     if not match:
-        raise StackError(f"{url} holds no checksum")
+        raise StackError(f"{url} contains no checksum")
     return match[0].decode()
 
 
 def _download(url: str, path: Path) -> str:
-    """Leaves what a URL leads to in a file; returns its SHA-256."""
+    """Downloads a URL into a file; returns its SHA-256."""
     digest, deadline = hashlib.sha256(), time.monotonic() + LIMIT_SECONDS
     with opener(url).open(url, timeout=STALL_SECONDS) as answer, path.open("wb") as file:
         while block := answer.read1(1 << 20):
             digest.update(block)
             file.write(block)
             if time.monotonic() > deadline:
-                raise StackError(f"not all of it has come within {LIMIT_SECONDS:.0f} s")
+                raise StackError(f"the download took longer than {LIMIT_SECONDS:.0f} s")
     return digest.hexdigest()
 
 
 def _checked(unpacked: Path) -> Path:
-    """The one folder of the archive, whose program runs here."""
+    """Returns the only folder of the archive, after a check that its program runs here."""
     homes = [path.parent.parent for path in unpacked.glob("*/bin/grafana") if path.is_file()]
     if len(homes) != 1 or not (homes[0] / "conf" / "defaults.ini").is_file():
-        raise StackError("the archive holds no Grafana")
+        raise StackError("the archive contains no Grafana")
     command = [str(homes[0] / "bin" / "grafana"), "--version"]
     if subprocess.run(command, capture_output=True, timeout=60, check=False).returncode:
         raise StackError("its program does not run on this machine")

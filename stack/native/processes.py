@@ -1,4 +1,4 @@
-"""The processes of a stack: which they are, and the end of those that were left behind."""
+"""The processes of a stack: finds them, and ends those that were left behind."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from stack.settings import Settings
 
 
 def processes(settings: Settings) -> list[psutil.Process]:
-    """Every living process of this stack: the supervisor's tree, and what was left behind by a killed parent.
+    """Returns every living process of this stack: the supervisor's tree, and processes that a killed parent left
+    behind.
 
-    A process belongs to the stack when it works in its run folder or carries its home in its environment. (Either alone
-    misses some: versitygw changes its folder, Airflow's workers overwrite their environment with their title.) A shell
-    that has taken up `python -m stack env` is a client, and lacks the marker.
+    A process belongs to the stack if its working directory is the run folder or its environment contains the home.
+    (Either alone misses some: versitygw changes its folder, Airflow's workers overwrite their environment with their
+    title.) A shell that has evaluated `python -m stack env` is a client, and lacks the marker.
     """
     marker = f"{MARKER}={settings.home}".encode(errors="surrogateescape")
     run = os.path.realpath(settings.run)
@@ -35,9 +36,9 @@ def processes(settings: Settings) -> list[psutil.Process]:
 
 
 def stop_strays(settings: Settings, known: list[psutil.Process] | None = None) -> None:
-    """Ends what is left: asked first, killed after three seconds."""
+    """Ends remaining processes: with SIGTERM first, and SIGKILL after three seconds."""
     for send in (psutil.Process.terminate, psutil.Process.kill):
-        # psutil knows a process by pid and start time, so a pid that was given anew is never hit.
+        # psutil identifies a process by pid and start time, so a reused pid is never hit.
         left = {process.pid: process for process in [*(known or ()), *processes(settings)] if process.is_running()}
         for process in left.values():
             try:

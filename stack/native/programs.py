@@ -1,7 +1,8 @@
-"""What the supervisor starts for a part: a script that sets the part's whole environment and becomes the part.
+"""The program that the supervisor starts for a part: a script that sets the part's whole environment and becomes the
+part.
 
 Nothing comes from the environment in which the supervisor itself was started. So a part that starts later, after a
-crash, a change or an upgrade, gets what one that starts first gets, and its secrets are in no other's environment.
+crash, a change or an upgrade, gets the same environment as at the first start, and no other part has its secrets.
 """
 
 from __future__ import annotations
@@ -20,22 +21,26 @@ from stack.parts.part import Part
 from stack.settings import PROJECT, Settings
 
 _SHELLS_OWN = {"BASHOPTS", "EUID", "PPID", "SHELLOPTS", "UID"}
-"""What bash, which is some systems' sh, lets nobody set."""
+"""Variables that can't be set in bash, which is sh on some systems."""
 
 
 def folder(settings: Settings) -> Path:
-    """Holds a script and a section of the supervisor's configuration a part, as they were at the part's last start."""
+    """Returns the folder with a script and a section of the supervisor's configuration per part, from the part's last
+    start.
+    """
     return settings.home / "parts"
 
 
 def is_current(settings: Settings, part: Part) -> bool:
-    """Whether a part was last started with the settings of now; the caller's own environment does not count."""
+    """Returns whether a part was last started with the current settings; the caller's own environment does
+    not count.
+    """
     path = _section_file(settings, part)
     return path.exists() and path.read_text() == _section(settings, part)
 
 
 def write(settings: Settings, part: Part) -> None:
-    """Leaves script and section, for the owner's eyes only."""
+    """Writes script and section, which only the owner can read."""
     environment = process_environment(settings, part.name)
     lines = [
         f"# How `make up` starts {part.name}.",
@@ -48,18 +53,18 @@ def write(settings: Settings, part: Part) -> None:
 
 
 def forget(settings: Settings, name: str) -> None:
-    """Leaves nothing by which the supervisor knows a part."""
+    """Removes everything by which the supervisor knows a part."""
     for path in folder(settings).glob(f"{name}.*"):
         path.unlink()
 
 
 def _can_be_set(name: str) -> bool:
-    """Whether a shell takes such a line: it ends over a name that it doesn't know as one, or that is its own."""
+    """Returns whether a shell accepts such a line: it exits on an invalid name, or one of its own variables."""
     return name.isascii() and name.isidentifier() and name not in _SHELLS_OWN
 
 
 def sections(settings: Settings) -> Iterator[str]:
-    """The sections of all parts that were started since the supervisor was."""
+    """Yields the sections of all parts that were started since the supervisor was."""
     for path in sorted(folder(settings).glob("*.conf")):
         yield path.read_text()
 
@@ -69,8 +74,8 @@ def _section_file(settings: Settings, part: Part) -> Path:
 
 
 def _section(settings: Settings, part: Part) -> str:
-    """The script ignores the digest, which makes the supervisor see a change. Paths: see
-    :func:`stack.native.supervisor.render`.
+    """Returns a part's section. The script ignores the digest, which makes the supervisor notice a change. For paths,
+    see :func:`stack.native.supervisor.render`.
     """
     return (
         f"[program:{part.name}]\n"
@@ -82,7 +87,7 @@ def _section(settings: Settings, part: Part) -> str:
 
 
 def _digest(settings: Settings, part: Part) -> str:
-    """Of all that a part takes up when it starts, its own files included."""
+    """Returns a digest of everything that a part reads when it starts, including its own files."""
     own = json.dumps([_command(part), own_environment(settings, part.name)], sort_keys=True)
     digest = hashlib.sha256(own.encode(errors="surrogateescape"))
     for path in (file for one in part.reads for file in _files(one)):
@@ -91,7 +96,7 @@ def _digest(settings: Settings, part: Part) -> str:
 
 
 def _command(part: Part) -> list[str]:
-    """What is started: the part, behind a guard where it has one."""
+    """Returns the command: the part, behind a guard if it has one."""
     if not part.guarded:
         return part.command
     asks = "import sys, urllib.request as web; web.urlopen(sys.argv[1], timeout=30).read()"
@@ -109,7 +114,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def umask() -> int:
-    """The caller's, which can only be read by setting one."""
+    """Returns the caller's umask, which can only be read by setting one."""
     mask = os.umask(0o077)
     os.umask(mask)
     return mask

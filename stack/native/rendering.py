@@ -1,4 +1,4 @@
-"""Renders what the parts read, from the same files that containers use."""
+"""Renders the configuration of the parts, from the same files that containers use."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def render(settings: Settings) -> None:
     """Writes the files that the parts of a stack read.
 
     Raises:
-        StackError: a setting makes no sense.
+        StackError: a setting is invalid.
     """
     _take_over(settings)
     write_client_environment(settings)
     write_airflow_password(settings)
     (settings.home / "grafana" / "plugins").mkdir(parents=True, exist_ok=True)
-    (settings.home / "grafana" / "grafana.ini").touch()  # all that we set comes by its environment
+    (settings.home / "grafana" / "grafana.ini").touch()  # all our settings come from its environment
     _for_prometheus(settings)
     try:
         _access(settings)
@@ -37,7 +37,7 @@ def render(settings: Settings) -> None:
 
 
 def _take_over(settings: Settings) -> None:
-    """The log of a part, and what was kept of it before, go on under the part's name of now."""
+    """Renames the logs of a part, including rotated ones, to the part's current name."""
     for old, new in FORMER_NAMES.items():
         for path in settings.logs.glob(f"{old}.log*"):
             then = path.with_name(path.name.replace(old, new, 1))
@@ -46,11 +46,11 @@ def _take_over(settings: Settings) -> None:
 
 
 def _for_prometheus(settings: Settings) -> None:
-    pages = settings.run / "static"  # Prometheus looks for its web pages where it works
+    pages = settings.run / "static"  # Prometheus looks for its web pages in its working directory
     pages.unlink(missing_ok=True)
     pages.symlink_to(tool("prometheus").parent / "static")
     folder = settings.home / "prometheus"
-    shutil.rmtree(folder / "rules", ignore_errors=True)  # or a rule file that is gone here would live on there
+    shutil.rmtree(folder / "rules", ignore_errors=True)  # otherwise a rule file that was removed here would stay there
     (folder / "rules").mkdir(parents=True)
     for path in drift_windows.files():
         (folder / "rules" / path.name).write_text(settings.windows.rules(path))
@@ -61,7 +61,7 @@ def _for_prometheus(settings: Settings) -> None:
 
 
 def _targets(settings: Settings, folder: Path) -> None:
-    """Where the parts are; the models in use are their owner's to name, and stay as they are."""
+    """Writes the addresses of the parts; the stack's owner lists services with models, whose file stays as it is."""
     folder.mkdir(exist_ok=True)
     for name in ("statsd_exporter", "exporter", "courier", "alertmanager", "prometheus"):
         (folder / f"{name}.yml").write_text(f'- targets: ["{settings.address(name)}"]\n')
@@ -74,7 +74,7 @@ def _targets(settings: Settings, folder: Path) -> None:
 def _access(settings: Settings) -> None:
     password = client_environment(settings)[PASSWORD_VARIABLE]
     for folder in access_folders(settings).values():
-        if _known_password(folder) != password:  # each hash of it is another
+        if _known_password(folder) != password:  # each hash of it is different
             web_config.write(folder, password)
 
 

@@ -21,10 +21,10 @@ Say = Callable[[str], None]
 
 
 def start(settings: Settings, supervisor: Supervisor, wanted: list[Part], say: Say) -> None:
-    """The exporter needs its bucket, and Airflow its tables: both are made while the others start.
+    """Starts the parts. The exporter needs its bucket, and Airflow its tables: both are created while the others start.
 
     Raises:
-        StackError: a part does not become healthy, or Airflow's tables can't be made.
+        StackError: a part does not become healthy, or Airflow's tables can't be created.
     """
     started = time.monotonic()
     for part in wanted:
@@ -49,17 +49,17 @@ def start(settings: Settings, supervisor: Supervisor, wanted: list[Part], say: S
 
 
 class _Tables:
-    """Airflow's tables, and its parts, which start once these are there."""
+    """Airflow's tables, and its parts, which start once the tables exist."""
 
     def __init__(self, settings: Settings, supervisor: Supervisor, parts: list[str]) -> None:
         self._settings, self._supervisor, self._parts = settings, supervisor, parts
         self._migration = _migrate(settings) if parts else None
 
     def proceed(self) -> None:
-        """Starts Airflow's parts as soon as the tables are there.
+        """Starts Airflow's parts as soon as the tables exist.
 
         Raises:
-            StackError: they can't be made.
+            StackError: they can't be created.
         """
         if self._migration is None or self._migration.poll() is None:
             return
@@ -71,18 +71,18 @@ class _Tables:
             self._supervisor.start(name)
 
     def give_up(self) -> None:
-        """Ends what still works on the tables."""
+        """Ends the migration, if it is still running."""
         if self._migration:
             self._migration.kill()
 
 
 def _too_late(settings: Settings, name: str) -> StackError:
     log = settings.logs / f"{name}.log"
-    return StackError(f"{name} is not healthy after {START_SECONDS:.0f} s: {_last_line(log)} (all of it in {log})")
+    return StackError(f"{name} is not healthy after {START_SECONDS:.0f} s: {_last_line(log)} (see {log})")
 
 
 def _migrate(settings: Settings) -> subprocess.Popen[bytes] | None:
-    """Creates or upgrades Airflow's tables, unless this very Airflow has done it here before."""
+    """Creates or upgrades Airflow's tables, unless the same version of Airflow has already done it here."""
     from importlib.metadata import version
 
     stamp = settings.home / "airflow" / "migrated"
@@ -103,9 +103,9 @@ def _migrate(settings: Settings) -> subprocess.Popen[bytes] | None:
 def _create_bucket(settings: Settings) -> None:
     environment = client_environment(settings)
     if environment["AWS_ENDPOINT_URL_S3"] != settings.url("s3"):
-        return  # local.env names an S3 elsewhere; its buckets are not ours to make
+        return  # local.env names an S3 elsewhere; we don't create its buckets
     if environment["CATWALK_STORE"].startswith("file:"):
-        return  # the first write makes the folder
+        return  # the first write creates the folder
     bucket = environment["CATWALK_STORE"].removeprefix("s3://").partition("/")[0]
     first_start.create_bucket(bucket, environment)
 

@@ -1,4 +1,4 @@
-"""supervisord, which runs the parts and starts again what dies: its configuration and its control socket."""
+"""supervisord, which runs the parts and restarts those that die: its configuration and its control socket."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ from stack.parts.part import FORMER_NAMES, Part
 from stack.settings import Settings, StackError
 
 _ALIVE = ("RUNNING", "STARTING", "BACKOFF")
-"""States in which supervisord keeps a part running, or tries to."""
+"""The states in which supervisord keeps a part running, or tries to."""
 
 
 def render(settings: Settings) -> str:
-    """supervisord's configuration. Nothing starts by itself: order and checks are :mod:`stack.native.control`'s.
+    """Returns supervisord's configuration. Nothing starts automatically: :mod:`stack.native.control` handles order and
+    checks.
 
-    Paths are relative to the run folder, in which the daemon and all parts work: a home's own may hold ``%`` or ``#``.
+    Paths are relative to the run folder, the working directory of the daemon and all parts: a home's path may contain
+        ``%`` or ``#``.
     """
     sections = [
         f"[unix_http_server]\nfile={_socket(settings)}\nchmod=0700\n",
@@ -47,13 +49,13 @@ class Supervisor:
         self._settings = settings
 
     def _call(self, method: str, *arguments: object) -> Any:
-        """A fresh connection for each call: supervisor's transport does not recover from one that was refused."""
+        """Uses a new connection for each call: supervisor's transport does not recover from one that was refused."""
         transport = SupervisorTransport(None, None, f"unix://{self._settings.socket}")
         try:
             return getattr(ServerProxy("http://127.0.0.1", transport=transport).supervisor, method)(*arguments)
         except Fault as error:
             raise StackError(
-                f"supervisord refuses {method}: {error.faultString}; `make down`, then `make up`"
+                f"supervisord refuses {method}: {error.faultString}; run `make down`, then `make up`"
             ) from error
         except OSError as error:
             raise StackError(f"supervisord does not answer: {error.strerror}; `make up` starts it") from error
@@ -61,7 +63,7 @@ class Supervisor:
             transport.close()
 
     def pid(self) -> int | None:
-        """The daemon's process id, or None when it does not answer."""
+        """Returns the daemon's process id, or None if it does not answer."""
         try:
             return int(self._call("getPID"))
         except StackError:
@@ -85,13 +87,14 @@ class Supervisor:
         )
         if done.returncode:
             lines = [line for line in (done.stderr + done.stdout).splitlines() if not line.startswith("For help")]
-            raise StackError(f"supervisord does not start: {lines[-1] if lines else 'it says nothing'}")
+            raise StackError(f"supervisord does not start: {lines[-1] if lines else 'it printed nothing'}")
 
     def reconfigure(self, parts: list[Part]) -> list[str]:
-        """Makes a running daemon know these parts as they are to run now, beside those that it knows already.
+        """Configures a running daemon with the current settings of these parts, in addition to those that it already
+        knows.
 
         Returns:
-            Those that ran otherwise, or under the name of before, and are stopped now.
+            Those that ran with other settings or under a former name, and are now stopped.
         """
         alive = self.alive()
         former = {old: new for old, new in FORMER_NAMES.items() if new in {part.name for part in parts}}
@@ -117,22 +120,24 @@ class Supervisor:
         (self._settings.home / "supervisord.conf").write_text(render(self._settings))
 
     def states(self) -> dict[str, str]:
-        """Part → RUNNING, STARTING, BACKOFF, STOPPED, EXITED or FATAL; empty when the daemon does not answer."""
+        """Returns the state of each part: RUNNING, STARTING, BACKOFF, STOPPED, EXITED or FATAL; empty if the daemon
+        does not answer.
+        """
         try:
             return {info["name"]: info["statename"] for info in self._call("getAllProcessInfo")}
         except StackError:
             return {}
 
     def alive(self) -> set[str]:
-        """The parts that run, or that the daemon tries to run."""
+        """Returns the parts that run, or that the daemon tries to run."""
         return {name for name, state in self.states().items() if state in _ALIVE}
 
     def processes(self) -> dict[str, int]:
-        """Part → process id, of those that run."""
+        """Returns the process ids of the running parts."""
         return {info["name"]: info["pid"] for info in self._call("getAllProcessInfo") if info["pid"]}
 
     def start(self, name: str) -> None:
-        """Starts a part and returns at once; one that runs is left alone."""
+        """Starts a part and returns at once; a running one is left alone."""
         if name not in self.alive():
             self._call("startProcess", name, False)
 

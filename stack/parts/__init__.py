@@ -1,1 +1,1 @@
-"""The parts of a native stack: how each is started, where it listens, and how it shows that it works."""
+"""The parts of a native stack: the command, the ports and the health check of each."""

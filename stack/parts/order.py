@@ -10,7 +10,7 @@ from stack.settings import Settings
 
 
 def parts(settings: Settings) -> dict[str, Part]:
-    """Every part by its name, in the order in which they start."""
+    """Returns every part by name, in start order."""
     every = [
         servers.s3(settings),
         servers.statsd_exporter(settings),
@@ -26,7 +26,7 @@ def parts(settings: Settings) -> dict[str, Part]:
 
 
 def logins(settings: Settings) -> list[str]:
-    """How a person logs in, a line each."""
+    """Returns how a person logs in, one line per server."""
     return [
         f"passwords   in {settings.home / 'secrets.env'}:",
         f"            Prometheus and Alertmanager: user {access.USER}, {access.PASSWORD_VARIABLE}",

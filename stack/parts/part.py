@@ -1,4 +1,4 @@
-"""What a part of a native stack is."""
+"""A part of a native stack."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FORMER_NAMES = {"registry": "exporter"}
-"""What a part was called in the release before → what it is called now."""
+"""The current name of each part that had a different name in the previous release."""
 
 
 @dataclass(frozen=True)
@@ -20,13 +20,13 @@ class Part:
     """Names in :data:`catwalk.environment.addresses.PORTS`; `statsd` means UDP and TCP."""
     healthy: Callable[[], bool]
     url: str = ""
-    """What a person opens."""
+    """The address that a person opens."""
     reads: tuple[Path, ...] = ()
-    """Files and folders that it takes up when it starts, and only then."""
+    """The files and folders that it reads when it starts, and only then."""
     guarded: str = ""
-    """A URL; when it stops answering, the process is ended and started again."""
+    """A URL; if it stops answering, the process is restarted."""
     stop_seconds: int = 10
-    """From SIGTERM until it is killed."""
+    """Seconds from SIGTERM until it is killed."""
 
     @property
     def is_airflow(self) -> bool:

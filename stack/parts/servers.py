@@ -1,4 +1,4 @@
-"""The servers that are not ours: S3, statsd_exporter, Prometheus, Alertmanager, Grafana."""
+"""The third-party servers: S3, statsd_exporter, Prometheus, Alertmanager, Grafana."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from stack.settings import PROJECT, Settings, tool
 
 
 def s3(settings: Settings) -> Part:
-    """versitygw."""
+    """Returns versitygw."""
     command = [str(tool("versitygw")), "--port", settings.address("s3"), "--health", "/healthz", "--quiet"]
     return Part(
         "s3",
@@ -28,7 +28,9 @@ def s3(settings: Settings) -> Part:
 
 
 def statsd_exporter(settings: Settings) -> Part:
-    """statsd_exporter. It is guarded: what breaks its ``/metrics`` breaks it for good, while it goes on running."""
+    """Returns statsd_exporter. It is guarded: once its ``/metrics`` breaks, it stays broken while the process keeps
+    running.
+    """
     mapping = PROJECT / "catwalk" / "telemetry" / "statsd_mapping.yaml"
     metrics = f"{settings.url('statsd_exporter')}/metrics"
     return Part(
@@ -41,7 +43,7 @@ def statsd_exporter(settings: Settings) -> Part:
             f"--statsd.mapping-config={mapping}",
         ],
         ("statsd", "statsd_exporter"),
-        answers(settings, "statsd_exporter", "/metrics"),  # /-/healthy says 200 even where this has broken
+        answers(settings, "statsd_exporter", "/metrics"),  # /-/healthy answers 200 even if this is broken
         metrics,
         (mapping,),
         guarded=metrics,
@@ -49,7 +51,7 @@ def statsd_exporter(settings: Settings) -> Part:
 
 
 def prometheus(settings: Settings) -> Part:
-    """It takes up rules and configuration when it starts."""
+    """Returns Prometheus, which reads rules and configuration when it starts."""
     folder = settings.home / "prometheus"
     return Part(
         "prometheus",
@@ -71,7 +73,7 @@ def prometheus(settings: Settings) -> Part:
 
 
 def alertmanager(settings: Settings) -> Part:
-    """It takes up its configuration and the receivers when it starts."""
+    """Returns Alertmanager, which reads its configuration and the receivers when it starts."""
     folder = settings.home / "alertmanager"
     return Part(
         "alertmanager",
@@ -92,7 +94,7 @@ def alertmanager(settings: Settings) -> Part:
 
 
 def grafana_server(settings: Settings) -> list[Part]:
-    """Grafana, where there is one."""
+    """Returns Grafana, if there is one."""
     program = grafana.find()
     if program is None:
         return []
@@ -109,10 +111,12 @@ def grafana_server(settings: Settings) -> list[Part]:
 
 
 def _posix(home: Path) -> list[str]:
-    """versitygw's back end: files below ``s3/``, their metadata beside them where the file system has no attributes."""
+    """Returns versitygw's back end: files below ``s3/``, with their metadata in a separate folder if the file system
+    has no attributes.
+    """
     data, sidecar = home / "s3", home / "s3-metadata"
     data.mkdir(parents=True, exist_ok=True)
-    # Where files lie already, their metadata is with them: on a disk that is full no attribute can be set to try.
+    # Existing files have their metadata with them: on a full disk, no attribute can be set for a test.
     if not sidecar.exists() and (any(data.iterdir()) or _has_attributes(data)):
         return ["posix", str(data)]
     sidecar.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""Catwalk's own services, and Airflow: what runs in our environment of Python."""
+"""Catwalk's own services, and Airflow: the parts that run in our Python environment."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ from stack.settings import PROJECT, Settings
 
 _PROGRAMS = PROJECT / ".venv" / "bin"
 _PACKAGES = PROJECT / ".venv" / ".catwalk-packages"
-"""What set-up has installed, by its stamp."""
+"""The stamp of what setup has installed."""
 _CODE = (PROJECT / "catwalk", PROJECT / "ml", PROJECT / "monitoring", _PACKAGES)
 _COMPONENTS = {"scheduler": ["--skip-serve-logs"], "dag-processor": [], "triggerer": ["--skip-serve-logs"]}
-"""Of Airflow → flags. Their log servers would listen on every interface; on one machine the API server reads the files
-themselves."""
+"""The flags of Airflow's components. Their log servers would listen on every interface; on one machine the API server
+reads the files itself.
+"""
 
 
 def exporter(settings: Settings) -> Part:
-    """The exporter."""
+    """Returns the exporter."""
     return _service(settings, "exporter", _CODE)
 
 
 def courier(settings: Settings) -> Part:
-    """The courier, which takes up who is to be called when it starts."""
+    """Returns the courier, which reads the receivers when it starts."""
     return _service(settings, "courier", (*_CODE, receivers.folder(client_environment(settings))))
 
 
 def serve(settings: Settings) -> list[Part]:
-    """The server of a model, where the stack's owner has named one; it waits for that to have a champion."""
+    """Returns the server of a model, if the stack's owner has named one; it waits until the model has a champion."""
     model = client_environment(settings).get("CATWALK_SERVE_MODEL", "")
     if not model:
         return []
@@ -67,7 +68,9 @@ def _service(settings: Settings, name: str, reads: tuple[Path, ...]) -> Part:
 
 
 def airflow(settings: Settings) -> Iterator[Part]:
-    """The API server, whose page answers 200 without a database too; the components behind it; Celery's workers."""
+    """Yields the API server, whose page answers 200 even without a database, the components behind it, and Celery's
+    workers.
+    """
     program = str(_PROGRAMS / "airflow")
     yield Part(
         "airflow-api-server",

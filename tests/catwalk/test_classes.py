@@ -256,7 +256,7 @@ def test_a_run_without_a_known_end_stays_below_its_budget(ledger_run: Any, confi
     assert max(shown) > 30, "and lasts"
 
 
-@pytest.mark.parametrize(("budget", "told"), [(3_000, "has no points yet"), (0, "may make no series in Prometheus")])
+@pytest.mark.parametrize(("budget", "told"), [(3_000, "has no points yet"), (0, "may have no series in Prometheus")])
 def test_what_many_classes_leave_out_is_no_reason_to_have_no_points(ledger_run: Any, budget: int, told: str) -> None:
     run = ledger_run(HUNDRED, 100)
     run.record = replace(run.record, series_budget=budget, series_left_out=series_left_out(2, 100, budget))

@@ -106,5 +106,5 @@ def test_nonsense_is_refused_when_the_file_is_parsed() -> None:
         retraining_dag("tests.models.shapes:SHAPES", dag_id="it", thresholds={"accuracy": 0.9})
     with pytest.raises(ConfigError, match="unknown setting 'epochs'"):
         retraining_dag("tests.models.shapes:SHAPES", dag_id="it", settings={"epochs": 3})
-    with pytest.raises(ConfigError, match="as_of must be empty, for source fashion-mnist is no feed"):
+    with pytest.raises(ConfigError, match="as_of must be empty, because source fashion-mnist is not a feed"):
         retraining_dag("ml.fashion_mnist:CLASSIFIER", dag_id="it", settings={"as_of": "2026-11-25"})

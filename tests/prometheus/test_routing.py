@@ -187,28 +187,28 @@ def test_mail_without_a_password(tmp_path: Path) -> None:
         ("discord_url", "https://discord.test:port/", "and nothing else"),
         ("discord_url", '"https://discord.test/a"', "and nothing else"),
         ("discord_url", "https://discord.test/…", "and nothing else"),
-        ("pagerduty_key", "\n", "must hold one word"),
-        ("pagerduty_key", "SECRET # of the team", "must hold one word"),
-        ("opsgenie_key", "SECRET\nOTHER", "must hold one word"),
-        ("pagerduty_url", "https://events.eu.pagerduty.test/v2/enqueue", "without a key: put it into"),
-        ("telegram_token", "SECRET", "must hold the token of a bot"),
+        ("pagerduty_key", "\n", "must contain one word"),
+        ("pagerduty_key", "SECRET # of the team", "must contain one word"),
+        ("opsgenie_key", "SECRET\nOTHER", "must contain one word"),
+        ("pagerduty_url", "https://events.eu.pagerduty.test/v2/enqueue", "without a key: put the key into"),
+        ("telegram_token", "SECRET", "must contain the token of a bot"),
         ("telegram_token", "110201543:SECRET", "needs .*telegram_chat"),
-        ("telegram_chat", "@team", "must hold the number of a chat"),
+        ("telegram_chat", "@team", "must contain the number of a chat"),
         ("telegram_chat", "1234", "needs .*telegram_token"),
         ("smtp_password", "SECRET", "needs .*email.yml"),
         (
             "slack_url.txt",
             "https://hooks.slack.test/a",
-            "reaches nobody: .*; rename or remove it. The names are discord",
+            "reaches no one: .*; rename or remove it. The names are discord",
         ),
-        ("victorops_key", "SECRET", "reaches nobody"),
+        ("victorops_key", "SECRET", "reaches no one"),
         ("growth/slack_url", "", "slack_url must hold a URL"),
-        ("growth/slack_url.txt", "https://hooks.slack.test/a", "reaches nobody"),
-        ("growth/quiet_hours.yml", "times: 22:00-07:00", "reaches nobody"),
+        ("growth/slack_url.txt", "https://hooks.slack.test/a", "reaches no one"),
+        ("growth/quiet_hours.yml", "times: 22:00-07:00", "reaches no one"),
         ("growth/smtp_password", "SECRET", "needs .*email.yml"),
         ("growth/email.yml", "to: a@b\nfrom: c@d\nsmarthost: h:25\nusername: u", "put the password into"),
-        ("model/quiet_hours.yml", "times: 22:00-07:00", "reaches nobody"),
-        ("model/slack_url.txt", "https://hooks.slack.test/a", "reaches nobody"),
+        ("model/quiet_hours.yml", "times: 22:00-07:00", "reaches no one"),
+        ("model/slack_url.txt", "https://hooks.slack.test/a", "reaches no one"),
         ("model", "https://hooks.slack.test/a", "can't be read: Not a directory"),
         ("slack_url/url", "https://hooks.slack.test/a", "can't be read: Is a directory"),
         *(
@@ -242,13 +242,13 @@ def test_mail_without_a_password(tmp_path: Path) -> None:
         ("email.yml", "to: a@b\nfrom: c@d\nsmarthost: smtp://h:25", "smarthost must be host:port"),
         ("email.yml", "to: a@b\nfrom: c@d\nsmarthost: 'h :25'", "smarthost must be host:port"),
         ("email.yml", "to: a@b\nfrom: c@d\nsmarthost: h:25\nrequire_tls: 'false'", "true or false as require_tls"),
-        ("email.yml", "to: a@b\nfrom: c@d\nsmarthost: h:25\nusername: 7", "in quotes where it is a number"),
-        ("email.yml", "- to: a@b", "one a line"),
-        ("email.yml", "to: a@b\nfrom: c@d\nsmarthost: 2026-13-45", "one a line"),
+        ("email.yml", "to: a@b\nfrom: c@d\nsmarthost: h:25\nusername: 7", "in quotes if it is a number"),
+        ("email.yml", "- to: a@b", "one per line"),
+        ("email.yml", "to: a@b\nfrom: c@d\nsmarthost: 2026-13-45", "one per line"),
         ("email.yml", "to: a@b", "must have the keys to, from and smarthost"),
         ("email.yml", "to: a@b\nfrom: c@d\nsmarthost: h:25\npassword: x", "must have the keys"),
-        ("email.yml", "to: [", "one a line"),
-        ("email.yml", "to: " + 2_000 * "[" + 2_000 * "]", "one a line"),
+        ("email.yml", "to: [", "one per line"),
+        ("email.yml", "to: " + 2_000 * "[" + 2_000 * "]", "one per line"),
         ("email.yml", "to: a@b\nfrom: c@d\nsmarthost: localhost", "smarthost must be host:port"),
         ("email.yml", "to: a@b\nfrom: c@d\nsmarthost: h:25\nusername: u", "put the password into"),
     ],
@@ -267,17 +267,20 @@ def test_a_file_that_makes_no_sense_is_named(tmp_path: Path, name: str, text: st
     [
         (
             "models",
-            "/models would be an owner's folder, and is nearly the name of the area model; rename it. The areas",
+            "/models would be an owner's folder, but its name is similar to that of the area model; rename it",
         ),
         (
             "Pipeline",
-            "/Pipeline would be .* the name of the area pipeline; rename it. The areas are model, pipeline, tel",
+            "/Pipeline would be .* that of the area pipeline; rename it. The areas are model, pipeline, tel",
         ),
-        ("everybody", "/everybody has the name of everybody's files; for an owner of that name, call it %65verybody"),
+        (
+            "everybody",
+            "/everybody has the name of the receiver for everyone; for an owner of that name, call it %65verybody",
+        ),
         ("courier", "/courier has the name of the courier; for an owner of that name, call it %63ourier"),
-        ("gr\nowth", r"/'gr\\nowth' can be nobody's name; write odd characters as in a URL"),
-        ("%ff", "/'%ff' can be nobody's name"),
-        ("%ed%a0%80", "/'%ed%a0%80' can be nobody's name"),
+        ("gr\nowth", r"/'gr\\nowth' can't be an owner's name; escape odd characters as in a URL"),
+        ("%ff", "/'%ff' can't be an owner's name"),
+        ("%ed%a0%80", "/'%ed%a0%80' can't be an owner's name"),
     ],
 )
 def test_a_folder_that_can_be_no_owners_is_named(tmp_path: Path, name: str, complaint: str) -> None:
@@ -292,7 +295,7 @@ def test_an_owners_folder_that_reaches_nobody_is_named(tmp_path: Path) -> None:
     folder_with(tmp_path, "slack_url")
     folder_with(tmp_path / "growth")
     (tmp_path / "growth" / ".keep").write_text("")
-    with pytest.raises(ConfigError, match="growth reaches nobody: put a receiver's file into it, or remove it"):
+    with pytest.raises(ConfigError, match="growth reaches no one: put a receiver's file into it, or remove it"):
         receivers.read(tmp_path)
 
 
@@ -302,7 +305,7 @@ def test_an_owners_folder_that_reaches_nobody_is_named(tmp_path: Path) -> None:
 def test_two_folders_of_one_owner_are_named(tmp_path: Path, one: str, other: str) -> None:
     for name in (one, other):
         folder_with(tmp_path / name, "slack_url")
-    with pytest.raises(ConfigError, match="are of one owner; make them one folder") as refused:
+    with pytest.raises(ConfigError, match="belong to the same owner; merge them into one folder") as refused:
         receivers.read(tmp_path)
     assert str(tmp_path / one) in str(refused.value) and str(tmp_path / other) in str(refused.value)
 
@@ -384,7 +387,7 @@ def test_what_an_owner_gets_is_the_owners_alone(tmp_path: Path) -> None:
 def test_a_password_that_nobody_asks_for_is_named(tmp_path: Path) -> None:
     (tmp_path / "email.yml").write_text("to: a@b\nfrom: c@d\nsmarthost: h:25\n")
     (tmp_path / "smtp_password").write_text("SECRET")
-    with pytest.raises(ConfigError, match=r"email.yml names no username, but smtp_password is beside it"):
+    with pytest.raises(ConfigError, match=r"email.yml has no username, but smtp_password is beside it"):
         receivers.read(tmp_path)
 
 
@@ -414,7 +417,7 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     assert receivers.read(receivers.folder({"CATWALK_HOME": str(tmp_path)}))["everybody"] == Channels()
     (tmp_path / "file").write_text("")
     for given in (str(tmp_path / "typo"), str(tmp_path / "file"), "tests"):
-        with pytest.raises(ConfigError, match="CATWALK_RECEIVERS must be the whole path of a folder that is there"):
+        with pytest.raises(ConfigError, match="CATWALK_RECEIVERS must be the absolute path of an existing folder"):
             receivers.folder({"CATWALK_RECEIVERS": given})
     assert receivers.folder({"CATWALK_RECEIVERS": str(tmp_path)}) == tmp_path
 

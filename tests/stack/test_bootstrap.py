@@ -81,7 +81,9 @@ def test_a_failed_build_is_one_line_and_the_next_start_builds(
 
     compiler.write_text("#!/bin/sh\necho 'no space left on device' >&2; exit 1\n")
     compiler.chmod(0o755)
-    with pytest.raises(bootstrap.SetupError, match=r"hello-v1\.0\.0 .*no space left on device.*start again") as caught:
+    with pytest.raises(
+        bootstrap.SetupError, match=r"hello-v1\.0\.0 .*no space left on device.*run this again"
+    ) as caught:
         bootstrap.build(module)
     assert "\n" not in str(caught.value)
 
@@ -120,7 +122,7 @@ def test_a_failed_command_is_reported_by_its_cause_and_not_by_its_hints(
     with pytest.raises(bootstrap.SetupError) as caught:
         bootstrap._run("packages", ["sh", "-c", "cat said; exit 1"], cwd=tmp_path)
     assert str(caught.value) == (
-        f"installing packages failed: {cause} (all of it in {tmp_path}/setup.log); mend it and start again"
+        f"installing packages failed: {cause} (see {tmp_path}/setup.log); fix it and run this again"
     )
 
 
@@ -179,6 +181,6 @@ def test_without_prometheus_pages_setup_continues_and_does_not_try_again(
     for _ in range(2):
         bootstrap._prometheus_pages(bootstrap.MODULES / "prometheus")
     said = capsys.readouterr().out
-    assert said.count("goes on without Prometheus' web pages") == 1
+    assert said.count("continuing without Prometheus' web pages") == 1
     assert "the package registry does not answer" in said
     assert not list(tools.glob("*/pages"))

@@ -83,7 +83,7 @@ def test_a_taken_port_is_one_line_with_port_and_part(settings: Settings) -> None
         with pytest.raises(StackError) as caught:
             control.up(settings, ["s3", "prometheus"], say=quiet)
     message = str(caught.value)
-    assert f"port {settings.ports['prometheus']} is taken" in message
+    assert f"port {settings.ports['prometheus']} is in use" in message
     assert "prometheus needs it" in message
     assert "CATWALK_PORT_PROMETHEUS" in message
     assert processes(settings) == []
@@ -155,7 +155,7 @@ def test_a_planned_stop_is_announced_and_ends_with_the_next_start(settings: Sett
     control.up(settings, ["alertmanager", "courier"], say=quiet)
     lines: list[str] = []
     control.down(settings, say=lines.append)
-    assert lines[0] == "told Alertmanager: silence for 10 minutes, or until the next start"
+    assert lines[0] == "Alertmanager is silenced for 10 minutes, or until the next start"
     assert b"catwalk: planned stop" in (settings.home / "alertmanager" / "silences").read_bytes()
     control.up(settings, ["alertmanager", "courier"], say=quiet)
     silences = get(f"{settings.url('alertmanager')}/api/v2/silences", password=monitoring_password(settings))

@@ -72,4 +72,4 @@ def test_the_first_run_creates_a_folder(
     monkeypatch.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE", str(users))
     monkeypatch.setenv("CATWALK_AIRFLOW_PASSWORD", "secret")
     assert first_start.main() == 0
-    assert capsys.readouterr().out == f"runs are kept in file://{tmp_path}/ledger; wrote {users}\n"
+    assert capsys.readouterr().out == f"runs are stored in file://{tmp_path}/ledger; wrote {users}\n"

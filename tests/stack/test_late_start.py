@@ -169,11 +169,11 @@ def test_only_parts_that_read_a_changed_setting_are_restarted(running: RunningSt
     (running.settings.home / "local.env").write_text("export CATWALK_GRAFANA_TOKEN = 'from Grafana' # new\n")
     assert any("courier still run" in line for line in up(running, ["s3"]))
     assert running.supervisor.processes() == before
-    assert "courier starts again, for its settings have changed" in up(running, SERVICES)
+    assert "courier restarts, because its settings changed" in up(running, SERVICES)
     after = running.supervisor.processes()
     assert {name for name in before if before[name] != after[name]} == {"courier"}
     assert psutil.Process(after["courier"]).environ()["CATWALK_GRAFANA_TOKEN"] == "from Grafana"
-    assert not any("starts again" in line for line in up(running, SERVICES))
+    assert not any("restarts" in line for line in up(running, SERVICES))
 
     for process in map(psutil.Process, after.values()):
         process.kill()
@@ -207,10 +207,10 @@ def test_a_part_of_the_previous_release_is_taken_over_under_its_current_name(
     up(running, ["s3", "statsd_exporter"])
     old = run_as_before(running, monkeypatch)
     before = running.supervisor.processes()
-    assert "registry still runs under its name of before; `make up` starts it again as exporter" in up(running, ["s3"])
+    assert "registry still runs under its former name; `make up` restarts it as exporter" in up(running, ["s3"])
     assert running.supervisor.processes() == before
 
-    assert "exporter starts again, for its settings have changed" in up(running, ["s3", "exporter"])
+    assert "exporter restarts, because its settings changed" in up(running, ["s3", "exporter"])
     assert parts(settings)["exporter"].healthy() and not psutil.pid_exists(old)
     after = running.supervisor.processes()
     assert {name for name in after if after[name] == before.get(name)} == {"s3", "statsd_exporter"}

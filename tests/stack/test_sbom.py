@@ -49,5 +49,5 @@ def test_an_invalid_address_does_not_match_the_schema(url: str, fits: bool) -> N
     if fits:
         sbom.check(document)
     else:
-        with pytest.raises(StackError, match="does not fit CycloneDX"):
+        with pytest.raises(StackError, match="does not match CycloneDX"):
             sbom.check(document)

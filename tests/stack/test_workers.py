@@ -56,5 +56,5 @@ def test_a_worker_whose_broker_is_gone_is_not_healthy(tmp_path: Path) -> None:
 
 
 def test_celery_without_a_broker_is_refused_in_one_line(tmp_path: Path) -> None:
-    with pytest.raises(StackError, match=r"says CeleryExecutor; say AIRFLOW__CELERY__BROKER_URL there too"):
+    with pytest.raises(StackError, match=r"sets CeleryExecutor; set AIRFLOW__CELERY__BROKER_URL there too"):
         list(workers.find(settings(tmp_path, CELERY)))

@@ -1,1 +1,3 @@
-"""Two models on the same examples: which these are, how the models differ, and whether by more than chance."""
+"""Compares two models on the same examples: which examples these are, how the models differ, and whether by more than
+chance.
+"""

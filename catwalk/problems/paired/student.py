@@ -1,4 +1,4 @@
-"""Student's t distribution without scipy, which the library's base install lacks; a test compares the two."""
+"""Student's t distribution without scipy, which is not in the library's base install; a test compares the two."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from statistics import NormalDist
 
 _TINY = 1e-300
 _STEPS = 100_000
-"""Far more than the continued fraction takes: about √degrees of freedom."""
+"""Far more than the continued fraction needs: about √degrees of freedom."""
 
 
 def upper_tail(t: float, freedom: float) -> float:
-    """How likely a value above `t` is, with so many degrees of freedom (more than 0)."""
+    """Returns how likely a value above `t` is, with `freedom` degrees of freedom (more than 0)."""
     if t < 0:
         return 1.0 - upper_tail(-t, freedom)
     if math.isinf(t):
@@ -22,10 +22,10 @@ def upper_tail(t: float, freedom: float) -> float:
 
 @lru_cache(maxsize=1_024)
 def quantile(p: float, freedom: float) -> float:
-    """The value below which a share `p`, between 0 and 1, lies.
+    """Returns the value below which a share `p`, between 0 and 1, lies.
 
-    By Newton's method on the upper tail, which is convex there: from the normal quantile, which is always nearer to 0,
-    it climbs without ever stepping too far.
+    It uses Newton's method on the upper tail, which is convex there: from the normal quantile, which is always nearer
+    to 0, it climbs without overshooting.
     """
     if p > 0.5:
         return -quantile(1.0 - p, freedom)
@@ -44,7 +44,9 @@ def _density(t: float, freedom: float) -> float:
 
 
 def _beta(x: float, rest: float, a: float, b: float) -> float:
-    """The regularised incomplete beta function at `x`; `rest` is 1 − x, which x itself may be too near to 1 to tell."""
+    """Returns the regularised incomplete beta function at `x`; `rest` is 1 − x, which can't be computed from an x close
+    to 1.
+    """
     if x == 0.0 or rest == 0.0:
         return 0.0 if x == 0.0 else 1.0
     logarithm = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log(rest)
@@ -54,7 +56,9 @@ def _beta(x: float, rest: float, a: float, b: float) -> float:
 
 
 def _fraction(x: float, a: float, b: float) -> float:
-    """Its continued fraction (DLMF 8.17.22) by Lentz's method; converges fast for x < (a + 1)/(a + b + 2)."""
+    """Returns its continued fraction (DLMF 8.17.22) by Lentz's method, which converges fast for x < (a + 1)/(a + b +
+    2).
+    """
     above, below = 1.0, _nonzero(1.0 - (a + b) * x / (a + 1))
     below = 1.0 / below
     value = below

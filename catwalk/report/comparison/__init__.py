@@ -1,1 +1,1 @@
-"""Runs side by side: what sets them apart, drawn, and as a page."""
+"""Compares runs side by side: their differences, as figures and as a page."""

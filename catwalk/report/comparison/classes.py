@@ -13,13 +13,13 @@ from catwalk.report.facts import MissingError
 from catwalk.report.figures import names, style
 
 _DOTS = 4
-"""Up to so many runs beside the baseline their class differences are drawn with intervals, else as a heat map."""
+"""The most runs beside the baseline whose class differences are drawn with intervals; more are drawn as a heat map."""
 _MAPPED = 10
-"""Classes that a row of the heat map has room for, with their numbers."""
+"""How many classes fit in a row of the heat map, with their numbers."""
 
 
 def class_differences(comparison: Comparison) -> style.Drawing:
-    """Per class, what each run has more or less than the baseline."""
+    """Draws how much each run differs from the baseline, by class."""
     pairs = [pair for pair in comparison.pairs if pair.classes]
     if not pairs:
         raise MissingError(comparison.pairs[0].why if comparison.kinds == ["multiclass"] else "")
@@ -28,17 +28,17 @@ def class_differences(comparison: Comparison) -> style.Drawing:
     shown, classes = comparison.classes(most), comparison.baseline.classes
     labels = [classes.index(name) for name in shown]
     figure = _difference_dots(pairs, classes, labels) if dots else _difference_map(pairs, classes, labels)
-    told = "; ".join(f"{pair.run_id}: {_significant(pair)}" for pair in pairs)
+    by_run = "; ".join(f"{pair.run_id}: {_significant(pair)}" for pair in pairs)
     note = style.sentences(
         comparison.choice(most),
-        f"Against the baseline {comparison.baseline.run_id}.",
-        ("Filled: " if dots else "*: ")
+        f"Compared with the baseline {comparison.baseline.run_id}.",
+        ("Filled markers: " if dots else "*: ")
         + "more than noise (McNemar's exact test, Holm-corrected over a run's classes, p < 0.05).",
         *(f"{pair.run_id}: {pair.note}" for pair in pairs if pair.note),
         names.undrawn_note(classes, labels),
     )
-    alt = f"Differences of {len(pairs)} runs from the baseline by class. More than noise: {told}."
-    return style.Drawing(figure, "Accuracy by class, less the baseline's", alt, note)
+    alt = f"Differences of {len(pairs)} runs from the baseline by class. More than noise: {by_run}."
+    return style.Drawing(figure, "Difference in accuracy by class, from the baseline", alt, note)
 
 
 def _significant(pair: Pair) -> str:
@@ -67,7 +67,7 @@ def _difference_dots(pairs: Sequence[Pair], classes: Sequence[str], labels: Sequ
 
 
 def _dot(axes: Axes, place: float, difference: Difference, look: style.RunStyle, label: str | None) -> None:
-    """A difference with its interval, filled where it is more than noise; the legend has those with a label."""
+    """Draws a difference with its interval, filled if it is more than noise; the legend shows those with a label."""
     axes.errorbar(
         [100 * difference.value],
         [place],

@@ -1,4 +1,4 @@
-"""Losses and accuracies of several runs at once; each run looks as it does everywhere."""
+"""Curves of losses and accuracies of several runs; each run looks the same in every figure."""
 
 from __future__ import annotations
 
@@ -19,33 +19,32 @@ from catwalk.report.comparison.differences import Comparison
 from catwalk.report.comparison.entries import Entry
 from catwalk.report.facts import MissingError
 from catwalk.report.figures import style
-from catwalk.report.figures.curves import finite
-from catwalk.report.figures.curves import told as words
+from catwalk.report.figures.curves import finite, value_text
 
 _NAMED = 60
-"""Up to so many runs a legend names each."""
+"""The most runs that a legend lists."""
 _MARKED_RUNS = 8
 _MARKED_EPOCHS = 30
 
 
 def loss(comparison: Comparison) -> style.Drawing:
-    """Validation and train loss of all runs."""
+    """Draws the validation and train loss of all runs."""
     stages = not any(entry.logs for entry in comparison.entries)
     return _curves(comparison, "loss", "mean cross-entropy in nats" if stages else "", ".4f")
 
 
 def accuracy(comparison: Comparison) -> style.Drawing:
-    """Validation and train accuracy of all runs."""
+    """Draws the validation and train accuracy of all runs."""
     return _curves(comparison, "accuracy", "", ".2%")
 
 
 def other(name: str) -> Callable[[Comparison], style.Drawing]:
-    """Whatever else was logged of epochs, of all runs."""
+    """Returns the function that draws any other metric of epochs, for all runs."""
     return lambda comparison: _curves(comparison, name, "", ".4g")
 
 
 def others(comparison: Comparison) -> list[str]:
-    """Metrics of epochs beside loss and accuracy, those that most runs have first."""
+    """Returns the metrics of epochs other than loss and accuracy, the most common first."""
     counts = Counter(
         name
         for entry in comparison.entries
@@ -58,7 +57,7 @@ def others(comparison: Comparison) -> list[str]:
 
 
 Trained = Sequence[tuple[Entry, Sequence[EpochRecord]]]
-"""Runs, each with the epochs that it has finished."""
+"""Runs, each with its finished epochs."""
 
 
 def _curves(comparison: Comparison, field: str, unit: str, form: str) -> style.Drawing:
@@ -84,11 +83,11 @@ def _curves(comparison: Comparison, field: str, unit: str, form: str) -> style.D
         style.label(axes, "" if number else comparison.axis, name)
     if named:
         _legend(figure, handles)
-    told = "; ".join(
-        f"{entry.run_id} {words(epochs[-1].scores.get(splits[0], {}).get(field), form)} after {_lasted(entry)}"
+    by_run = "; ".join(
+        f"{entry.run_id} {value_text(epochs[-1].scores.get(splits[0], {}).get(field), form)} after {_lasted(entry)}"
         for entry, epochs in trained
     )
-    alt = f"Curves of {len(trained)} runs by {comparison.axis}, {splits[0]} {words_of(field)} at the end: {told}."
+    alt = f"Curves of {len(trained)} runs by {comparison.axis}, {splits[0]} {words_of(field)} at the end: {by_run}."
     title = f"{words_of(field)} by {comparison.axis}"
     return style.Drawing(figure, title[:1].upper() + title[1:], alt, _note(comparison, len(trained), cut))
 
@@ -99,19 +98,19 @@ def _lasted(entry: Entry) -> str:
 
 
 def words_of(name: str) -> str:
-    """A metric's name in words."""
+    """Returns a metric's name in words."""
     return name.replace("_", " ")
 
 
 def _splits(trained: Trained, field: str) -> list[str]:
-    """Splits that any run has it of: validation first, the train split last."""
+    """Returns the splits in which any run has this metric: validation first, train last."""
     records = [epoch.scores for _, epochs in trained for epoch in epochs]
     found = {split for scores in records for split, values in scores.items() if field in values}
     return sorted(found, key=lambda split: (split != "validation", split == "train", split))
 
 
 def _trained(comparison: Comparison, field: str) -> Trained:
-    """The runs that have logged it, of either split."""
+    """Returns the runs that have logged this metric, in any split."""
     return [
         (entry, epochs)
         for entry in comparison.entries
@@ -127,7 +126,7 @@ def _last(trained: Trained) -> int:
 def _lines(
     axes: Axes, comparison: Comparison, trained: Trained, split: str, field: str
 ) -> tuple[list[Line2D], list[float]]:
-    """Draws a line a run; returns the lines, and all finite values."""
+    """Draws a line per run; returns the lines, and all finite values."""
     handles: list[Line2D] = []
     values: list[float] = []
     few = len(trained) <= _MARKED_RUNS
@@ -171,14 +170,14 @@ def _legend(figure: Figure, handles: list[Line2D]) -> None:
 def _note(comparison: Comparison, shown: int, cut: bool) -> str:
     runs = len(comparison.entries)
     return style.sentences(
-        "" if shown <= _NAMED else "The table of runs shows which line is whose.",
-        "Values far from all others lie outside the chart." if cut else "",
+        "" if shown <= _NAMED else "The table of runs shows each run's line.",
+        "Values far from all others are outside the chart." if cut else "",
         f"{runs - shown} of {runs} runs have no epoch to show." if shown < runs else "",
     )
 
 
 def _zoom(axes: Axes, values: Sequence[float]) -> bool:
-    """Limits the y axis to where most values are, or one run that diverged would flatten all others.
+    """Limits the y axis to the range of most values, because one run that diverged would flatten all others.
 
     Returns whether any value lies outside.
     """
@@ -193,7 +192,7 @@ def _zoom(axes: Axes, values: Sequence[float]) -> bool:
 
 
 def test_headline(comparison: Comparison) -> style.Drawing:
-    """What the baseline is judged by, of each run that has it, with its interval, the best on top."""
+    """Draws the baseline's headline metric for each run that has it, with its interval, the best on top."""
     problem = comparison.baseline.problem
     metric, found = problem.metrics[0], _tested(comparison, problem)
     step = 0.2
@@ -210,19 +209,19 @@ def test_headline(comparison: Comparison) -> style.Drawing:
     axes.locator_params(axis="x", nbins=4)
     unit = "" if metric.unit in ("ratio", "") else f" in {metric.unit}"
     style.label(axes, f"test {metric.title}{unit}, 95 % interval")
-    told = "; ".join(f"{entry.run_id} {metric.text(value)}" for entry, value in found)
+    by_run = "; ".join(f"{entry.run_id} {metric.text(value)}" for entry, value in found)
     left = len(comparison.entries) - len(found)
     note = style.sentences(
-        f"Bold, and the dashed line: the baseline {comparison.baseline.run_id}.",
+        f"Bold and dashed line: the baseline {comparison.baseline.run_id}.",
         "" if metric.goal == "maximize" else "Lower is better.",
-        f"{left} of {len(comparison.entries)} runs have none, or are of another kind." if left else "",
+        f"{left} of {len(comparison.entries)} runs have no test result, or are of another kind." if left else "",
     )
     title = f"Test {metric.title}"
-    return style.Drawing(figure, title, f"{title} of {len(found)} runs, the best first: {told}.", note)
+    return style.Drawing(figure, title, f"{title} of {len(found)} runs, the best first: {by_run}.", note)
 
 
 def _tested(comparison: Comparison, problem: Problem) -> list[tuple[Entry, float]]:
-    """Runs of this kind of problem with their headline, the best first.
+    """Returns the runs of this kind of problem with their headline metric, the best first.
 
     Raises:
         MissingError: there is none.
@@ -237,7 +236,7 @@ def _tested(comparison: Comparison, problem: Problem) -> list[tuple[Entry, float
 
 
 def _name_rows(axes: Axes, run_ids: Sequence[str], bold: str) -> None:
-    """A run a row, the first on top."""
+    """Labels one row per run, the first on top."""
     axes.set_yticks(range(len(run_ids)), run_ids)
     for text, run_id in zip(axes.get_yticklabels(), run_ids, strict=True):
         text.set_fontsize(7)
@@ -248,7 +247,9 @@ def _name_rows(axes: Axes, run_ids: Sequence[str], bold: str) -> None:
 
 
 def _bounds(entry: Entry, metric: Metric, value: float) -> tuple[float, float]:
-    """Wilson's of an accuracy; of what is a mean loss, by its standard error; else the value alone."""
+    """Returns Wilson's interval for an accuracy, an interval by the standard error for a mean loss, or the value
+    itself.
+    """
     if metric.name == "accuracy" and entry.evaluation.value:
         examples = entry.evaluation.value.examples
         return wilson(round(value * examples), examples)

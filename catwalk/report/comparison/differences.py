@@ -1,4 +1,4 @@
-"""Two or more runs side by side: what sets them apart, and whether they differ by more than noise."""
+"""Compares two or more runs: how they differ, and whether the difference is more than noise."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from catwalk.storage.store import Store
 
 _ACCURACY = Multiclass().metrics[0]
 SIGNIFICANCE = 0.05
-"""A difference whose corrected p-value is below this is called one."""
+"""A difference is significant if its corrected p-value is below this."""
 
 
 @dataclass(frozen=True)
@@ -29,64 +29,64 @@ class Difference:
     """How a run differs from the baseline on the same test examples."""
 
     value: float
-    """The headline metric of the run less that of the baseline, in its unit; accuracy as a ratio."""
+    """The run's headline metric minus the baseline's, in its unit; accuracy as a ratio."""
     low: float
     high: float
     """Bounds of the paired difference's 95 % interval."""
     p: float
-    """Two-sided, corrected for how many tests were made (Holm, 1979)."""
+    """The two-sided p-value, corrected for the number of tests (Holm, 1979)."""
     only_run: int | None = None
-    """Examples that only this run has right; None: answers are not right or wrong."""
+    """Examples that only this run answers correctly; None if answers are not right or wrong."""
     only_baseline: int | None = None
     metric: Metric = _ACCURACY
     test: str = "McNemar's exact"
     """The paired test's name."""
 
     def texts(self) -> tuple[str, str, str]:
-        """The difference and its bounds, in points or the metric's unit, which it does not name."""
+        """Returns the difference and its bounds, in points or the metric's unit, without the unit's name."""
         return self.metric.signed(self.value), self.metric.signed(self.low), self.metric.signed(self.high)
 
     @property
     def better(self) -> bool:
-        """Whether the difference is one for the better."""
+        """Whether the run is better."""
         return self.metric.gain(self.value) > 0
 
     @property
     def significant(self) -> bool:
-        """Whether it is more than noise."""
+        """Whether the difference is more than noise."""
         return self.p < SIGNIFICANCE
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A run against the baseline."""
+    """A run compared with the baseline."""
 
     run_id: str
     overall: Difference | None
     """Its p is corrected for the number of runs compared."""
     classes: dict[str, Difference]
-    """Class → difference; p is corrected for the number of classes."""
+    """The difference of each class; p is corrected for the number of classes."""
     why: str = ""
-    """Why there is no difference to give."""
+    """Why there is no difference."""
     slices: dict[str, Difference] = field(default_factory=dict)
-    """Slice and value → difference; p is corrected for the number of them."""
+    """The difference of each slice and value; p is corrected for their number."""
     note: str = ""
-    """What the differences are about, where that is not all classes."""
+    """What the differences cover, if not all classes."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What is known of all runs; the first is the baseline."""
+    """What is known about all runs; the first is the baseline."""
 
     entries: list[Entry]
     pairs: list[Pair]
-    """One for each run but the baseline."""
+    """One per run, except for the baseline."""
     parameters: dict[str, list[Any]]
-    """What is not the same in all runs → its value in each; knobs, seed in force, dataset and code."""
+    """The knobs, seed, dataset and code that differ between the runs, each with its value in every run."""
 
     @property
     def baseline(self) -> Entry:
-        """The run that the others are measured against."""
+        """The run that the others are compared with."""
         return self.entries[0]
 
     @property
@@ -97,12 +97,12 @@ class Comparison:
 
     @property
     def metrics(self) -> list[Metric]:
-        """What the baseline's test has measured, and another run's, too; the headline first."""
+        """The metrics that the test of the baseline and of at least one other run has measured; the headline first."""
         others = {name for entry in self.entries[1:] for name in entry.scores}
         return [metric for metric, _ in measured(self.baseline.problem, self.baseline.scores) if metric.name in others]
 
     def change(self, metric: Metric, entry: Entry) -> float | None:
-        """A metric of a run less the baseline's; None: it is the baseline, or was asked something else."""
+        """Returns a run's metric minus the baseline's; None for the baseline and for another kind of problem."""
         value, other = entry.scores.get(metric.name), self.baseline.scores.get(metric.name)
         if entry is self.baseline or entry.problem.kind != self.baseline.problem.kind or value is None or other is None:
             return None
@@ -110,13 +110,13 @@ class Comparison:
 
     @property
     def tests(self) -> str:
-        """Names of the paired tests that the differences rest on; empty: there are none."""
+        """The names of the paired tests behind the differences; empty if there are none."""
         found = dict.fromkeys(pair.overall.test for pair in self.pairs if pair.overall)
         return " and ".join(name if name.endswith("test") else f"{name} test" for name in found)
 
     @property
     def axis(self) -> str:
-        """What curves are drawn over: epoch, step, or both words where the runs differ in it."""
+        """The x axis of the curves: epoch, step, or both words if the runs differ."""
         trained = (entry.training.value for entry in self.entries)
         return " or ".join(dict.fromkeys(one.axis for one in trained if one and one.epochs)) or "epoch"
 
@@ -126,7 +126,7 @@ class Comparison:
         return list(dict.fromkeys(entry.problem.kind for entry in self.entries))
 
     def slices(self, most: int) -> list[str]:
-        """Slices that a run was compared on; of more than `most` those with the largest differences."""
+        """Returns the slices that a run was compared on, or the `most` of them with the largest differences."""
         size: dict[str, float] = {}
         for pair in self.pairs:
             for name, difference in pair.slices.items():
@@ -134,8 +134,9 @@ class Comparison:
         return list(size) if len(size) <= most else sorted(size, key=lambda name: -size[name])[:most]
 
     def classes(self, most: int) -> list[str]:
-        """Classes that a run was compared on: in the baseline's order; where they are more than `most`, those with the
-        largest differences, the largest first."""
+        """Returns the classes that a run was compared on, in the baseline's order. If there are more than `most`,
+        returns those with the largest differences, the largest first.
+        """
         size: dict[str, float] = {}
         for pair in self.pairs:
             for name, difference in pair.classes.items():
@@ -144,7 +145,7 @@ class Comparison:
         return found if len(found) <= most else sorted(found, key=lambda name: -size[name])[:most]
 
     def choice(self, most: int) -> str:
-        """What the caption says of that choice; empty: it is all of them."""
+        """Returns what the caption says about that choice; empty if it is all classes."""
         count = len({name for pair in self.pairs for name in pair.classes})
         return f"The {most} classes with the largest differences, of {count}." if count > most else ""
 
@@ -169,7 +170,7 @@ def side_by_side(entries: Sequence[Entry]) -> Comparison:
 
 
 def compare_with_baseline(entries: Sequence[Entry]) -> list[Pair]:
-    """Each run but the first against the first, on the test examples of the classes that both have."""
+    """Compares each run with the first, on the test examples of the classes that both have."""
     baseline, *others = entries
     found: list[tuple[Paired | None, Pair]] = []
     for entry in others:
@@ -186,18 +187,20 @@ def compare_with_baseline(entries: Sequence[Entry]) -> list[Pair]:
 
 
 def _logged(entry: Entry, baseline: Entry) -> tuple[Paired, Pair]:
-    """A run that logs against another one, by the keys of their test examples.
+    """Compares two runs that log, by the keys of their test examples.
 
     Raises:
-        MissingError: they have too few in common, or were asked different things.
+        MissingError: they have too few keys in common, or are of different kinds of problem.
     """
     problem, kinds = baseline.problem, [one.problem.kind for one in (entry, baseline)]
     if kinds[0] != kinds[1]:
         raise MissingError(f"A {kinds[0]} model can't be compared with a {kinds[1]} model, which is the baseline's.")
     if not (entry.logs and baseline.logs):
-        raise MissingError("Its answers and the baseline's can't be paired: only one of both was run by the stages.")
+        raise MissingError("Its answers can't be paired with the baseline's: the stages ran only one of the two runs.")
     if entry.answers.value is None or baseline.answers.value is None:
-        raise MissingError(_no_answers(entry) or f"The baseline can't be compared with. {_no_answers(baseline)}")
+        raise MissingError(
+            _no_answers(entry) or f"No comparison with the baseline is possible. {_no_answers(baseline)}"
+        )
     ours, theirs = (Tested(one.record.get(), one.answers.get()) for one in (entry, baseline))
     pairs = paired(ours, theirs)
     if pairs.how != "keys":
@@ -212,7 +215,7 @@ def _logged(entry: Entry, baseline: Entry) -> tuple[Paired, Pair]:
 
 
 def _no_answers(entry: Entry) -> str:
-    return "" if entry.answers.value else entry.answers.why or entry.evaluation.why or "Its answers are gone."
+    return "" if entry.answers.value else entry.answers.why or entry.evaluation.why or "Its answers are missing."
 
 
 def _by_part(
@@ -223,7 +226,9 @@ def _by_part(
     slices: Mapping[str, NDArray[Any]],
     named: bool,
 ) -> dict[str, Difference]:
-    """Value of a slice, after the slice's name if `named` → difference; what is too small to test is left out."""
+    """Returns the difference of each value of a slice, except for those too small to test. If `named`, the slice's name
+    precedes the value.
+    """
     tested: dict[str, Paired] = {}
     for name, values in slices.items():
         for value in sorted(set(values.tolist())):
@@ -237,10 +242,10 @@ def _by_part(
 
 
 def _of_stages(entry: Entry, baseline: Entry) -> tuple[Paired, Pair]:
-    """A run of the stages against another one, on the same examples in their order.
+    """Compares two runs of the stages, on the same examples in the same order.
 
     Raises:
-        MissingError: they were tested on others.
+        MissingError: they were tested on different examples.
     """
     mine, theirs, note = _paired(entry, baseline)
     pair = Pair(entry.run_id, None, _by_class(mine, theirs), note=note)
@@ -248,7 +253,8 @@ def _of_stages(entry: Entry, baseline: Entry) -> tuple[Paired, Pair]:
 
 
 def _paired(entry: Entry, baseline: Entry) -> tuple[Predictions, Predictions, str]:
-    """What a run and the baseline say of the same examples, in the same order; and which these are, if not all.
+    """Returns the predictions of a run and of the baseline for the same examples, in the same order, and a note on
+    which examples these are, if not all.
 
     Raises:
         MissingError: there are none.
@@ -257,32 +263,33 @@ def _paired(entry: Entry, baseline: Entry) -> tuple[Predictions, Predictions, st
     try:
         theirs = baseline.predictions.get()
     except MissingError as reason:
-        raise MissingError(f"The baseline can't be compared with. {reason}") from None
+        raise MissingError(f"No comparison with the baseline is possible. {reason}") from None
     shared = [name for name in theirs.classes if name in mine.classes]
     ours, those = mine.among(shared), theirs.among(shared)
     others = has_other_classes(entry, baseline)
-    differ = f"Its classes are not the baseline's ({len(mine.classes)} here, {len(theirs.classes)} there)"
+    differ = f"Its classes differ from the baseline's ({len(mine.classes)} here, {len(theirs.classes)} there)"
     if not len(ours.labels):
-        raise MissingError(f"{differ}, and none that was tested is in both.")
+        raise MissingError(f"{differ}, and no tested class is in both.")
     if not np.array_equal(ours.truth, those.truth) or (others and not _same_images(entry, baseline, shared)):
         raise MissingError(
             (f"{differ}, and it was" if others else "It was")
-            + " tested on other examples than the baseline, so their answers can't be compared one by one."
+            + " tested on different examples from the baseline's, so their answers can't be compared one by one."
         )
-    cover = f"the {len(shared)} classes that both have by name, and their {len(ours.labels):,} test examples"
-    return ours, those, f"{differ}: the differences, in all and by class, are about {cover}." if others else ""
+    cover = f"the {len(shared)} class names that both have, and their {len(ours.labels):,} test examples"
+    return ours, those, f"{differ}: the differences, overall and by class, cover {cover}." if others else ""
 
 
 def _same_images(entry: Entry, baseline: Entry, classes: Sequence[str]) -> bool:
-    """Whether the examples of these classes are the same: with few classes in common, equal labels say little.
+    """Returns whether the examples of these classes are the same: with few classes in common, equal labels prove
+    little.
 
     Raises:
-        MissingError: the images can't be had.
+        MissingError: the images can't be read.
     """
     try:
         mine, theirs = (one.images.get()[one.predictions.get().indices(classes)] for one in (entry, baseline))
     except MissingError as reason:
-        unknown = "Its classes are not the baseline's, and whether the test examples are the same is unknown."
+        unknown = "Its classes differ from the baseline's, and it is unknown whether the test examples are the same."
         raise MissingError(f"{unknown} {reason}".strip()) from None
     return np.array_equal(mine, theirs)
 
@@ -298,7 +305,9 @@ def _by_class(mine: Predictions, theirs: Predictions) -> dict[str, Difference]:
 
 
 def _discordance(mine: NDArray[np.bool_], theirs: NDArray[np.bool_]) -> Discordance:
-    """Of two models that have each example right or not; by that alone, for a class may have another index in each."""
+    """Counts the examples that only one of two models has right. It compares nothing else, because the same class may
+    have a different index in each model.
+    """
     return Discordance(int((mine & ~theirs).sum()), int((theirs & ~mine).sum()), len(mine))
 
 
@@ -310,8 +319,9 @@ def _difference(found: Paired, p: float, metric: Metric = _ACCURACY) -> Differen
 
 
 def differing_parameters(entries: Sequence[Entry]) -> dict[str, list[Any]]:
-    """Knobs, seed in force, dataset and code that are not the same in all runs, with the value of each run; None where
-    it is not known."""
+    """Returns the knobs, seed, dataset and code that differ between the runs, with the value of each run; None if it is
+    unknown.
+    """
     sources: dict[str, Callable[[Entry], Any]] = {
         "seed": lambda entry: None if entry.logs or not entry.record.value else entry.record.value.seed,
         "dataset": lambda entry: entry.dataset.value and entry.dataset.value.sha256[:12],

@@ -1,4 +1,4 @@
-"""What the ledger holds of each run that is compared."""
+"""What the ledger holds about each run that is compared."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _NO_IMAGES: Part[NDArray[np.uint8]] = Part(None, "The test images were not read.
 
 @dataclass(frozen=True)
 class Entry:
-    """One of the runs compared, as far as its ledger goes."""
+    """One of the compared runs, with what its ledger holds."""
 
     run_id: str
     record: Part[RunRecord]
@@ -46,7 +46,7 @@ class Entry:
     answers: Part[Answers] = _NO_ANSWERS
     """As in :class:`catwalk.report.facts.Facts`."""
     images: Part[NDArray[np.uint8]] = _NO_IMAGES
-    """Its test images; read of the baseline, and of runs with other classes than the baseline's."""
+    """Its test images; read only for the baseline, and for runs whose classes differ from the baseline's."""
 
     @property
     def logs(self) -> bool:
@@ -55,17 +55,17 @@ class Entry:
 
     @cached_property
     def problem(self) -> Problem:
-        """What the model was asked; where that can't be known, what the stages ask."""
+        """The kind of problem of the run; if it is unknown, that of the stages."""
         return of_record(self.record.value) if self.record.value else Multiclass()
 
     @property
     def scores(self) -> dict[str, float]:
-        """Metric → value of its test."""
+        """The test's value of each metric."""
         return self.evaluation.value.scores if self.evaluation.value else {}
 
     @cached_property
     def classes(self) -> list[str]:
-        """Names of what its answers can be, in label order; empty: they are no classes."""
+        """The names of its classes, in label order; empty if its answers are not classes."""
         if self.predictions.value:
             return self.predictions.value.classes
         if self.answers.value is None or self.problem.kind != "multiclass":
@@ -75,10 +75,10 @@ class Entry:
 
 
 def read_entries(store: Store, run_ids: Sequence[str]) -> list[Entry]:
-    """The runs in this order.
+    """Reads the runs, in this order.
 
     Raises:
-        NotFoundError: one of them is not there.
+        NotFoundError: one of them doesn't exist.
     """
     with ThreadPoolExecutor(max_workers=_READERS) as pool:
         entries = list(pool.map(lambda run_id: _read(Run(store, run_id)), run_ids))
@@ -86,7 +86,9 @@ def read_entries(store: Store, run_ids: Sequence[str]) -> list[Entry]:
 
 
 def named(entries: Sequence[Entry]) -> list[Entry]:
-    """The runs; those of an older version, which stored no names of classes, have those of a run with as many."""
+    """Returns the runs. Runs of an older version, which stored no class names, take those of a run with as many
+    classes.
+    """
     recorded = [entry.evaluation.value.classes for entry in entries if entry.evaluation.value]
 
     def name(entry: Entry) -> Entry:
@@ -113,7 +115,7 @@ def _with_images(store: Store, entries: Sequence[Entry]) -> list[Entry]:
 
 
 def has_other_classes(entry: Entry, baseline: Entry) -> bool:
-    """Whether both have answers, about classes that are not the same."""
+    """Returns whether both have answers, and their classes differ."""
     mine, theirs = entry.predictions.value, baseline.predictions.value
     return mine is not None and theirs is not None and set(mine.classes) != set(theirs.classes)
 
@@ -137,7 +139,8 @@ def _read(run: Run) -> Entry:
 
 
 def _record(run: Run) -> Part[RunRecord]:
-    """
+    """Reads the run's record, or why it can't be read.
+
     Raises:
         NotFoundError: there is no such run.
     """

@@ -18,19 +18,19 @@ from catwalk.web.markup import Content, Html, card, element, joined, link, table
 from catwalk.web.values import figure, moment, percent, plural
 
 _COLUMNS = 6
-"""Runs whose slices stand side by side."""
+"""How many runs the table of slices has room for."""
 _LONG = 20
-"""Characters from which on a column's name may be broken."""
+"""A column's name with more characters may be broken."""
 _MOST_OTHERS = 6
-"""Figures of what was logged beside loss and accuracy."""
+"""The most figures of metrics other than loss and accuracy."""
 _KINDS = (
-    "These runs are of different kinds of problem ({}): they have been asked different things, so no difference of "
-    "theirs says which is better. Curves, parameters and figures of the same name stand side by side."
+    "These runs are of different kinds of problem ({}), so no difference between them says which is better. Curves, "
+    "parameters and metrics of the same name are shown side by side."
 )
 
 
 def figures(comparison: Comparison) -> dict[str, tuple[str, Callable[[Comparison], style.Drawing]]]:
-    """Name of the PNG file → title, and what draws it; in the page's order."""
+    """Maps the name of the PNG file to the title and the function that draws it, in the page's order."""
     headline = comparison.baseline.problem.metrics[0]
     others = curves.others(comparison)[:_MOST_OTHERS]
     return {
@@ -42,7 +42,7 @@ def figures(comparison: Comparison) -> dict[str, tuple[str, Callable[[Comparison
         },
         f"test_{headline.name}": (f"Test {headline.title}", curves.test_headline),
         "disagreements": ("Images the runs disagree about", disagreements.disagreements),
-        "class_differences": ("Accuracy by class, less the baseline's", classes.class_differences),
+        "class_differences": ("Difference in accuracy by class, from the baseline", classes.class_differences),
     }
 
 
@@ -50,8 +50,9 @@ def build(comparison: Comparison, run_address: str = "") -> Report:
     """The report of a comparison.
 
     Args:
-        comparison: of two runs or more.
-        run_address: where a server shows a run, with ``{}`` for its id; empty: the page is a file, which links nowhere.
+        comparison: A comparison of two runs or more.
+        run_address: The address at which a server shows a run, with ``{}`` for its id; empty if the page is a file,
+            which has no links.
     """
     pictures, shown, gaps = draw_all(figures(comparison), comparison)
     count = len(comparison.entries)
@@ -80,8 +81,8 @@ def _verdict(comparison: Comparison) -> Html:
     worse = [pair for pair in comparison.pairs if pair.overall and pair.overall.significant and not pair.overall.better]
     measured = sum(pair.overall is not None for pair in comparison.pairs)
     if measured:
-        of_all = f"Of {plural(measured, 'comparable run')}, {len(better)} better and {len(worse)} worse"
-        lines.append(element("p", f"{of_all} than the baseline by more than noise."))
+        of_all = f"{plural(measured, 'comparable run')}: {len(better)} better and {len(worse)} worse than the baseline"
+        lines.append(element("p", f"{of_all}, by more than noise."))
     if len(comparison.kinds) > 1:
         lines.append(element("p", _KINDS.format(", ".join(comparison.kinds))))
     if comparison.tests:
@@ -95,18 +96,18 @@ def _verdict(comparison: Comparison) -> Html:
 
 
 def _runs(comparison: Comparison, run_address: str) -> Html:
-    """A run a line; a column that no run has a value for is left out."""
+    """Returns a table with one run per line, without the columns for which no run has a value."""
     pairs = [None, *comparison.pairs]
     rows = [_row(comparison, entry, pair, run_address) for entry, pair in zip(comparison.entries, pairs, strict=True)]
-    told = [(pair.run_id, pair.why or pair.note) for pair in comparison.pairs]
-    reasons = [element("p", f"{run_id}: {sentence}", "quiet") for run_id, sentence in told if sentence]
+    notes = [(pair.run_id, pair.why or pair.note) for pair in comparison.pairs]
+    reasons = [element("p", f"{run_id}: {sentence}", "quiet") for run_id, sentence in notes if sentence]
     shown = [name for name in rows[0] if any(row[name] not in ("", "–", "baseline") for row in rows)]
     css = ["" if name in ("run", "kind", "outcome") else "n" for name in shown]
     return card(table(shown, [[row[name] for name in shown] for row in rows], css, labels=shown), *reasons)
 
 
 def _row(comparison: Comparison, entry: Entry, pair: Pair | None, run_address: str) -> dict[str, Content]:
-    """Column → cell."""
+    """Returns the cell of each column."""
     training, metric = entry.training.value, entry.problem.metrics[0]
     best, last = (training.best, training.epochs[-1]) if training and training.epochs else (None, None)
     headline = comparison.baseline.problem.metrics[0]
@@ -130,7 +131,9 @@ def _row(comparison: Comparison, entry: Entry, pair: Pair | None, run_address: s
 
 
 def _tested(comparison: Comparison) -> list[Html]:
-    """The metrics that the baseline and other runs have, and the slices that they were compared on."""
+    """Returns tables of the metrics that the baseline and other runs have, and of the slices that they were compared
+    on.
+    """
     found = []
     if comparison.metrics:
         found += [element("h2", "Metrics"), _metrics(comparison)]
@@ -140,7 +143,7 @@ def _tested(comparison: Comparison) -> list[Html]:
 
 
 def _metrics(comparison: Comparison) -> Html:
-    """A run a line; each value less the baseline's beside it."""
+    """Returns a table with one run per line, each value with its difference from the baseline's."""
     metrics = comparison.metrics
     header: list[Content] = ["run", *(_described(metric) for metric in metrics)]
     rows: list[list[Content]] = [
@@ -148,7 +151,7 @@ def _metrics(comparison: Comparison) -> Html:
         for entry in comparison.entries
     ]
     paired = any(comparison.change(metric, entry) is not None for metric in metrics for entry in comparison.entries)
-    note = "In brackets: the difference from the baseline, each run in its own test."
+    note = "In brackets: the difference from the baseline. Each value comes from the run's own test."
     labels = ["run", *(metric.title for metric in metrics)]
     listed = table(header, rows, ["", *["n"] * len(metrics)], labels=labels)
     return card(listed, element("p", note, "quiet") if paired else "")
@@ -169,7 +172,7 @@ def _scored(metric: Metric, entry: Entry, comparison: Comparison) -> Content:
 
 
 def _slices(comparison: Comparison) -> Html:
-    """Differences from the baseline: a slice a row."""
+    """Returns a table of differences from the baseline, one slice per row."""
     having = [pair for pair in comparison.pairs if pair.slices]
     pairs = having[:_COLUMNS]
     shown, metric = comparison.slices(names.FEW), comparison.baseline.problem.metrics[0]
@@ -180,9 +183,9 @@ def _slices(comparison: Comparison) -> Html:
     count = len({name for pair in comparison.pairs for name in pair.slices})
     unit = metric.unit_of_change
     note = style.sentences(
-        f"Test {metric.title}{f' in {unit}' if unit else ''}, less the baseline's; {metric.better}.",
+        f"Test {metric.title}{f' in {unit}' if unit else ''}, as a difference from the baseline; {metric.better}.",
         f"The {len(shown)} slices with the largest differences, of {count}." if len(shown) < count else "",
-        f"The first {_COLUMNS} runs of {len(having)}." if len(having) > _COLUMNS else "",
+        f"The first {_COLUMNS} of {len(having)} runs." if len(having) > _COLUMNS else "",
     )
     return card(table(header, rows, ["name", *["n"] * (2 * len(pairs))]), element("p", note, "quiet"))
 
@@ -192,14 +195,14 @@ def _cells(difference: Difference | None) -> tuple[Content, Content]:
 
 
 def _outcome(summary: SummaryRecord | None) -> str:
-    """The decision; the state where there is none."""
+    """Returns the decision, or the state if there is none."""
     if summary is None:
         return "–"
     return f"{summary.decision} {summary.reason.replace('_', ' ')}" if summary.decision else summary.state
 
 
 def points(difference: Difference) -> Html:
-    """A difference with its interval, in points or its metric's unit; in colour where it is more than noise."""
+    """Returns a difference with its interval, in points or its metric's unit, in colour if it is more than noise."""
     css = "" if not difference.significant else "good" if difference.better else "bad"
     text, low, high = difference.texts()
     return joined(element("b", text, css) if css else Html(text), f" ({low} to {high})")
@@ -218,16 +221,18 @@ def _parameters(comparison: Comparison) -> Html:
 
 
 def _is_narrow(comparison: Comparison) -> bool:
-    """Whether the table of classes fits beside a figure."""
+    """Returns whether the table of classes fits beside a figure."""
     return len(comparison.pairs) == 1
 
 
 def _classes(comparison: Comparison) -> Html:
-    """Differences from the baseline in points: a class a row for few runs, a run a row for many."""
+    """Returns a table of differences from the baseline in points: one class per row for few runs, one run per row for
+    many.
+    """
     pairs = [pair for pair in comparison.pairs if pair.classes]
     if not pairs:
-        told = comparison.kinds == ["multiclass"]
-        return missing("Differences by class", comparison.pairs[0].why) if told else Html("")
+        has_classes = comparison.kinds == ["multiclass"]
+        return missing("Differences by class", comparison.pairs[0].why) if has_classes else Html("")
     shown, choice = comparison.classes(names.FEW), element("p", comparison.choice(names.FEW), "quiet")
     return card(_class_a_row(pairs, shown) if len(pairs) <= 3 else _run_a_row(pairs, shown), choice)
 

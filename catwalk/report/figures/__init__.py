@@ -1,1 +1,1 @@
-"""What matplotlib draws of a run, and how every figure looks. Nothing here knows of HTML."""
+"""The figures of a run, drawn by matplotlib, and their common look. Nothing here depends on HTML."""

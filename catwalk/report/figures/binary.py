@@ -1,4 +1,4 @@
-"""How well a yes-or-no model ranks, and what a threshold would do."""
+"""Figures of how well a yes-or-no model ranks, and of the effect of a threshold."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from catwalk.report.facts import MissingError
 from catwalk.report.figures import style
 
 _MOST_POINTS = 400
-"""Of a curve."""
+"""The most points of a curve."""
 _SHARES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
-"""Of the examples that a row's threshold takes for positive, about."""
-_COLUMNS = ("threshold", "taken", "right", "precision", "recall", "cost")
+"""The approximate share of the examples that each row's threshold classifies as positive."""
+_COLUMNS = ("threshold", "positive", "correct", "precision", "recall", "cost")
 _EDGES = (0.86, 1.5, 2.05, 2.78, 3.4, 4.05)
-"""Right ends of the columns, in inches."""
+"""The right edges of the columns, in inches."""
 _ROW = 0.21
-"""Inches."""
+"""The height of a row, in inches."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,59 +35,61 @@ class Scored:
     positive: NDArray[np.bool_]
     """Shape (n,)."""
     score: Floats
-    """Shape (n,), higher for what is likelier positive."""
+    """Shape (n,), higher for examples that are more likely positive."""
 
     def points(self) -> tuple[Floats, Floats, Floats, Floats]:
-        """Of each threshold that changes anything, from the highest down: itself, true and false positives, precision.
+        """Returns thresholds, true positives, false positives and precisions, for every threshold that changes a
+        prediction, from the highest down.
 
         Raises:
-            MissingError: there is one class only.
+            MissingError: there is only one class.
         """
         if self.positive.all() or not self.positive.any():
-            raise MissingError("The test examples are all of one class, so nothing can be ranked.")
+            raise MissingError("All test examples belong to one class, so there is nothing to rank.")
         threshold, hits, false = curve(self.positive, self.score)
         return threshold, hits.astype(float), false.astype(float), hits / (hits + false)
 
 
 def roc(scored: Scored) -> style.Drawing:
-    """True against false positives, as ratios of their classes."""
+    """Draws the true positive rate by the false positive rate."""
     _, hits, false, _ = scored.points()
     x, y = np.append(0, false / false[-1]), np.append(0, hits / hits[-1])
     auc = float(placements(scored.positive, scored.score)[scored.positive].mean())
     figure, axes = _unit_square()
     axes.plot([0, 1], [0, 1], color=style.QUIET, linewidth=1, dashes=(4, 3), label="by chance")
     _curve(axes, x, y, f"this run, AUC {auc:.4f}", scored.run_id)
-    style.label(axes, "false positives, of the negatives", "true positives, of the positives")
+    style.label(axes, "false positive rate", "true positive rate")
     style.legend(axes, "lower right")
-    told = ", ".join(f"{np.interp(at, x, y):.1%} at {at:.0%}" for at in (0.01, 0.05, 0.1, 0.2))
-    alt = f"The ROC curve, area under it {auc:.4f}. True positives by false positives: {told}."
+    described = ", ".join(f"{np.interp(at, x, y):.1%} at {at:.0%}" for at in (0.01, 0.05, 0.1, 0.2))
+    alt = f"The ROC curve; area under the curve {auc:.4f}. True positive rate by false positive rate: {described}."
     return style.Drawing(figure, f"ROC, area under the curve {auc:.4f}", alt, _counts(scored))
 
 
 def precision_recall(scored: Scored) -> style.Drawing:
-    """Precision by recall, beside what chance would reach."""
+    """Draws precision by recall, beside what chance would reach."""
     _, hits, _, precision = scored.points()
     recall = hits / hits[-1]
     share, area = float(scored.positive.mean()), average_precision(scored.positive, scored.score)
     figure, axes = _unit_square()
     axes.axhline(share, color=style.QUIET, linewidth=1, dashes=(4, 3), label=f"by chance, {share:.1%}")
     _curve(axes, recall, precision, f"this run, average precision {area:.4f}", scored.run_id)
-    style.label(axes, "recall: found, of the positives", "precision: right, of those taken for positive")
+    style.label(axes, "recall: share of the positives found", "precision: correct, of predicted positives")
     style.legend(axes, "upper right")
-    told = ", ".join(f"{precision[np.searchsorted(recall, at)]:.1%} at {at:.0%}" for at in (0.1, 0.25, 0.5, 0.75))
-    alt = f"Precision by recall, average precision {area:.4f}. Precision at a recall: {told}."
+    described = ", ".join(f"{precision[np.searchsorted(recall, at)]:.1%} at {at:.0%}" for at in (0.1, 0.25, 0.5, 0.75))
+    alt = f"Precision by recall, average precision {area:.4f}. Precision by recall: {described}."
     return style.Drawing(figure, f"Precision and recall, average precision {area:.4f}", alt, _counts(scored))
 
 
 def threshold_table(
     scored: Scored, costs: Sequence[float] | None = None, threshold: float | None = None
 ) -> style.Drawing:
-    """What thresholds would do; where costs of a false positive and of a false negative are known, at what cost.
+    """Draws a table of the effect of thresholds, with the cost if the costs of a false positive and a false negative
+    are known.
 
     Args:
-        scored: the model's answers.
-        costs: of a false positive and of a false negative.
-        threshold: one that somebody decides by: it has a row of its own.
+        scored: The model's answers.
+        costs: The costs of a false positive and of a false negative.
+        threshold: The threshold in use, which has its own row.
     """
     rows, marked = _rows(scored, costs, threshold)
     columns = _COLUMNS if costs else _COLUMNS[:-1]
@@ -97,19 +99,21 @@ def threshold_table(
     for number, row in enumerate(rows, start=1):
         for column, text in enumerate(row[: len(columns)]):
             _cell(figure, number, len(rows), column, text, style.INK, bold=number - 1 in marked)
-    told = "; ".join(", ".join(f"{name} {text}" for name, text in zip(columns, row, strict=False)) for row in rows)
-    words = ["Thresholds that would take from 1 in 1,000 to half of the examples for positive."]
+    described = "; ".join(", ".join(f"{name} {text}" for name, text in zip(columns, row, strict=False)) for row in rows)
+    words = ["Thresholds that would classify from 1 in 1,000 to half of the examples as positive."]
     if costs:
-        words.append(f"Cost of 1,000 examples, at {costs[0]:g} a false positive and {costs[1]:g} a missed positive.")
+        words.append(
+            f"Cost of 1,000 examples, at {costs[0]:g} per false positive and {costs[1]:g} per missed positive."
+        )
     if marked:
         words.append("Bold: " + " and ".join(dict.fromkeys(marked.values())) + ".")
-    return style.Drawing(figure, "Thresholds", f"A table of thresholds: {told}.", style.sentences(*words))
+    return style.Drawing(figure, "Thresholds", f"A table of thresholds: {described}.", style.sentences(*words))
 
 
 def _rows(
     scored: Scored, costs: Sequence[float] | None, named: float | None
 ) -> tuple[list[tuple[str, ...]], dict[int, str]]:
-    """Texts of each row, and why which of them are bold."""
+    """Returns the texts of each row, and for each bold row the reason."""
     threshold, hits, false, precision = scored.points()
     n, positives = len(scored.score), hits[-1]
     taken = hits + false
@@ -161,7 +165,7 @@ def _unit_square() -> tuple[Figure, Axes]:
 
 
 def _curve(axes: Axes, x: Any, y: Any, name: str, run_id: str) -> None:
-    """At most so many of its points, the first ones densely: there thresholds lie."""
+    """Draws at most `_MOST_POINTS` points of a curve, densest at its start, where thresholds are."""
     if len(x) > _MOST_POINTS:
         steps = np.unique(np.geomspace(1, len(x), _MOST_POINTS).astype(int)) - 1
         x, y = x[steps], y[steps]

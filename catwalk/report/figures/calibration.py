@@ -1,4 +1,4 @@
-"""Whether the model's probabilities can be taken at their word."""
+"""Figures of how reliable the model's probabilities are."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from catwalk.report.statistics import Bin, reliability
 
 
 def reliability_diagram(facts: Facts) -> style.Drawing:
-    """Accuracy by confidence, with the expected calibration error; below, how often each confidence occurs."""
+    """Draws accuracy by confidence, with the expected calibration error; below, how often each confidence occurs."""
     predictions = facts.predictions.get()
     return _diagram(
         facts.run_id,
         predictions.confidence,
         predictions.right,
         ("accuracy", "confidence: probability of the predicted class"),
-        ("confidence", "too sure of itself", "not sure enough"),
+        ("confidence", "overconfident", "underconfident"),
     )
 
 
 def reliability_of_positives(facts: Facts) -> style.Drawing:
-    """The same of a yes-or-no model: how often what it calls likely comes true."""
+    """Draws the same for a yes-or-no model: the share of positives by predicted probability."""
     answers = facts.answers.get()
     if facts.problem.metrics[0].name != "log_loss":
-        raise MissingError("")  # its scores are no probabilities
+        raise MissingError("")  # its scores are not probabilities
     return _diagram(
         facts.run_id,
         answers.predictions,
@@ -50,11 +50,11 @@ def _diagram(
 ) -> style.Drawing:
     """
     Args:
-        run_id: whose answers they are.
-        probability: that the model gives, (n,).
-        true: whether it came true, (n,).
-        axes_names: of the share that came true, and of the probability.
-        words: for the probability, and for one that is too high or too low on the whole.
+        run_id: The run that gave the answers.
+        probability: The model's probabilities, shape (n,).
+        true: Whether the prediction was true, shape (n,).
+        axes_names: The names of the axes: the share that was true, and the probability.
+        words: The name of the probability, and the terms for one that is too high or too low overall.
     """
     bins, error = reliability(probability, true)
     colour = style.run_style(run_id).colour
@@ -76,13 +76,13 @@ def _diagram(
     name, high, low = words
     note = (
         f"Expected calibration error {error:.2%} over {CALIBRATION_BINS} bins. Mean {name} "
-        f"{probability.mean():.2%}, {axes_names[0]} {true.mean():.2%}: on the whole {high if above < 0 else low}."
+        f"{probability.mean():.2%}, {axes_names[0]} {true.mean():.2%}: {high if above < 0 else low} overall."
     )
     return style.Drawing(figure, f"Reliability, calibration error {error:.2%}", _alt(bins, error, axes_names[0]), note)
 
 
 def _draw_gaps(axes: Axes, bins: Sequence[Bin], colour: str) -> None:
-    """Accuracy of each bin with its interval, and how far it is from the diagonal."""
+    """Draws each bin's accuracy with its interval, and its distance from the diagonal."""
     axes.plot([0, 1], [0, 1], color=style.QUIET, linewidth=1, dashes=(4, 3), label="perfectly calibrated")
     accuracy = [found.hits / found.examples for found in bins]
     confidence = [found.confidence for found in bins]
@@ -106,10 +106,10 @@ def _draw_gaps(axes: Axes, bins: Sequence[Bin], colour: str) -> None:
 
 
 def _alt(bins: Sequence[Bin], error: float, what: str) -> str:
-    told = ", ".join(
+    by_bin = ", ".join(
         f"{found.confidence:.0%} → {found.hits / found.examples:.0%} ({found.examples:,})" for found in bins
     )
     return (
-        f"Points of {what} against probability beside the diagonal; expected calibration error {error:.2%}. Mean "
-        f"probability → {what} (examples) by bin: {told}."
+        f"Points of {what} by probability, beside the diagonal; expected calibration error {error:.2%}. Mean "
+        f"probability → {what} (examples) by bin: {by_bin}."
     )

@@ -1,4 +1,4 @@
-"""How well each class is recognised, and what it is taken for."""
+"""Figures of how well each class is recognised, and with which it is confused."""
 
 from __future__ import annotations
 
@@ -19,38 +19,38 @@ from catwalk.report.facts import Facts, MissingError
 from catwalk.report.figures import names, style
 
 _NUMBERED = 12
-"""Up to so many classes, each cell of the confusion matrix has room for its numbers."""
+"""The most classes at which the cells of the confusion matrix have room for numbers."""
 _LISTED = 12
-"""So many of the most frequent mistakes are listed where it has none."""
+"""How many of the most frequent mistakes are listed if the cells have no numbers."""
 _LISTED_ALONE = 20
-"""And where there are so many classes that nobody could read a matrix."""
+"""The same, if there are too many classes for a readable matrix."""
 _MOST_COUNTED = 2_000
-"""Classes that a matrix is counted of."""
+"""The most classes for which a matrix is counted."""
 _SIDE = 3.4
-"""Inches of the confusion matrix."""
+"""The side of the confusion matrix, in inches."""
 _ABOVE = 0.17
-"""Inches above it, for the name of its rows."""
+"""The space above it for the name of its rows, in inches."""
 _SHADES = 24
 
 
 @dataclass(frozen=True)
 class _Confusion:
-    """What was said of the test examples of each class."""
+    """The predictions for the test examples of each class."""
 
     classes: list[str]
     counts: list[list[int]]
-    """By true class (row) and predicted class (column)."""
+    """Examples by true class (row) and predicted class (column)."""
 
     def score(self, label: int) -> tuple[int, int]:
-        """Examples of a class that are classified right, and all of it."""
+        """Returns how many examples of a class are classified correctly, and how many it has."""
         return self.counts[label][label], sum(self.counts[label])
 
     def share(self, true: int, predicted: int) -> float:
-        """Of the examples of a class."""
+        """Returns the share of a true class's examples that were predicted as a class."""
         return self.counts[true][predicted] / max(1, sum(self.counts[true]))
 
     def mistakes(self) -> list[tuple[int, int, int]]:
-        """Count, true and predicted class of each mistake that was made, the most frequent first."""
+        """Returns the count, true class and predicted class of each kind of mistake, the most frequent first."""
         found = [
             (count, true, predicted)
             for true, row in enumerate(self.counts)
@@ -60,7 +60,9 @@ class _Confusion:
         return sorted(found, key=lambda mistake: -mistake[0])
 
     def worst(self) -> list[int]:
-        """All classes in label order where they are few; else those with the lowest accuracy, the lowest first."""
+        """Returns all classes in label order if they are few, otherwise those with the lowest accuracy, the lowest
+        first.
+        """
         labels = list(range(len(self.classes)))
         if len(labels) <= names.FEW:
             return labels
@@ -69,7 +71,8 @@ class _Confusion:
 
 
 def _confusion(facts: Facts) -> _Confusion:
-    """
+    """Reads or counts the confusion matrix.
+
     Raises:
         MissingError: the model was not tested, or the record is damaged.
     """
@@ -83,16 +86,18 @@ def _confusion(facts: Facts) -> _Confusion:
 
 
 def _counted(answers: Answers, classes: list[str]) -> _Confusion:
-    """Of a run that has stored no figures of classes, for they have no names, or are too many."""
+    """Counts the confusion of a run that stored no results by class, because its classes have no names or are
+    too many.
+    """
     count = len(classes) or int(max(answers.labels.max(), answers.predictions.max())) + 1
     if count > _MOST_COUNTED:
-        raise MissingError(f"There are {count:,} classes; figures are drawn of up to {_MOST_COUNTED:,}.")
+        raise MissingError(f"There are {count:,} classes; figures are drawn for up to {_MOST_COUNTED:,}.")
     counts = counted(answers.labels, answers.predictions.astype(np.int64), count)
     return _Confusion(class_names(classes, count), counts.tolist())
 
 
 def class_accuracy(facts: Facts) -> style.Drawing:
-    """Test accuracy of each class with Wilson 95 % intervals, the champion beside the challenger."""
+    """Draws the test accuracy of each class with Wilson 95 % intervals, the champion beside the challenger."""
     confusion = _confusion(facts)
     shown = confusion.worst()
     ours = {label: confusion.score(label) for label in shown}
@@ -108,7 +113,7 @@ def class_accuracy(facts: Facts) -> style.Drawing:
     style.legend_above(axes)
     style.percent_axis(axes.xaxis)
     style.label(axes, "test accuracy (recall), 95 % interval")
-    told = ", ".join(
+    by_class = ", ".join(
         f"{confusion.classes[label]} {_share(ours[label])}" + (f" (champion {_share(theirs[label])})" if theirs else "")
         for label in shown
     )
@@ -117,11 +122,11 @@ def class_accuracy(facts: Facts) -> style.Drawing:
         "" if theirs else f"The champion is not shown. {(facts.common if facts.logs else facts.champion).why}",
         names.undrawn_note(confusion.classes, shown),
     )
-    return style.Drawing(figure, "Test accuracy by class", f"Points with 95 % intervals by class: {told}.", note)
+    return style.Drawing(figure, "Test accuracy by class", f"Points with 95 % intervals by class: {by_class}.", note)
 
 
 def _scores(axes: Axes, scores: Collection[tuple[int, int]], offset: float, **look: Any) -> None:
-    """A point a row with its interval, of hits and examples each."""
+    """Draws one point per row with its interval, from hits and examples."""
     ratios = [hits / n if n else float("nan") for hits, n in scores]
     bounds = [wilson(hits, n) for hits, n in scores]
     axes.errorbar(
@@ -139,7 +144,7 @@ def _scores(axes: Axes, scores: Collection[tuple[int, int]], offset: float, **lo
 
 
 def _champion_scores(facts: Facts, shown: Sequence[int]) -> dict[int, tuple[int, int]]:
-    """Hits and examples by class; empty: there is no champion to show."""
+    """Returns hits and examples by class; empty if there is no champion to show."""
     if facts.common.value:
         labels, right = facts.common.value.ours.labels, facts.common.value.theirs.loss == 0
     elif facts.champion.value:
@@ -161,19 +166,20 @@ def _share(score: tuple[int, int]) -> str:
 
 
 def confusion_matrix(facts: Facts) -> style.Drawing:
-    """Test examples by true and predicted class: with few classes per cent of the row and counts, with more a shade,
-    and with many the most frequent mistakes alone."""
+    """Draws test examples by true and predicted class. Few classes: counts, and percentages of the row. More classes:
+    shades. Many classes: only the most frequent mistakes.
+    """
     confusion = _confusion(facts)
     count, mistakes = len(confusion.classes), confusion.mistakes()
     draw = _with_numbers if count <= _NUMBERED else _with_shades if count <= names.FEW else _mistakes_alone
     drawing = draw(confusion, mistakes)
-    told = "; ".join(
-        "{}: {} of {} right".format(confusion.classes[label], *confusion.score(label)) + _taken_for(confusion, label)
+    by_class = "; ".join(
+        "{}: {} of {} correct".format(confusion.classes[label], *confusion.score(label)) + _taken_for(confusion, label)
         for label in confusion.worst()
     )
     choice = _choice(confusion, confusion.worst(), "with the lowest accuracy")
     what = f"A table of {count} by {count} classes." if count <= names.FEW else f"Mistakes among {count} classes."
-    alt = style.sentences(what, choice, f"{told}.")
+    alt = style.sentences(what, choice, f"{by_class}.")
     return style.Drawing(drawing.figure, drawing.title or "Confusion matrix, normalised by row", alt, drawing.note)
 
 
@@ -191,15 +197,17 @@ def _with_numbers(confusion: _Confusion, mistakes: Sequence[tuple[int, int, int]
             _cell(axes, true, predicted, count, confusion.share(true, predicted))
     _frame(axes, n, left)
     _name_axes(axes, shown, slanted)
-    note = "Per cent of the row's examples, and their number. Blue: right; orange: wrong, in a stretched shade."
+    note = "Percentage of the row's examples, and their number. Blue: correct. Orange: wrong, in a stretched shade."
     for count, true, predicted in mistakes[:1]:
         was, said = confusion.classes[true], confusion.classes[predicted]
-        note += f" Most frequent mistake: {was} taken for {said}, {count} times."
+        note += f" Most frequent mistake: {was} predicted as {said}, {count} times."
     return style.Drawing(figure, "", "", style.sentences(note, names.undrawn_note(confusion.classes, range(n))))
 
 
 def _depth(share: float, right: bool) -> float:
-    """Mistakes are rare: their shade is stretched so that one in four is as dark as all."""
+    """Returns the depth of a shade. Mistakes are rare: their shade is stretched so that a share of one in four is the
+    darkest.
+    """
     return share if right else min(1.0, 4 * share)
 
 
@@ -223,7 +231,7 @@ def _cell(axes: Axes, true: int, predicted: int, count: int, share: float) -> No
 
 
 def _frame(axes: Axes, n: int, left: float) -> None:
-    """Limits, and what the axes are; `left` is the room in inches beside the matrix."""
+    """Sets the limits and the names of the axes; `left` is the space beside the matrix, in inches."""
     axes.set_xlim(-0.5, n - 0.5)
     axes.set_ylim(n - 0.5, -0.5)
     axes.tick_params(labelcolor=style.INK)
@@ -250,7 +258,7 @@ def _name_axes(axes: Axes, shown: Sequence[str], slanted: bool = True) -> None:
 
 
 def _with_shades(confusion: _Confusion, mistakes: Sequence[tuple[int, int, int]]) -> style.Drawing:
-    """Cells without numbers, and the most frequent mistakes below them."""
+    """Draws cells without numbers, and the most frequent mistakes below them."""
     n, listed = len(confusion.classes), mistakes[:_LISTED]
     shown, widest = names.fitted(names.drawn(confusion.classes), 1.0, 7)
     left, below = max(0.82, widest + 0.12), 0.71 * widest + 0.33
@@ -269,15 +277,15 @@ def _with_shades(confusion: _Confusion, mistakes: Sequence[tuple[int, int, int]]
     if listed:
         _list(style.add_axes(figure, 2.5, 0.06, 1.05, rows - 0.4), confusion, listed)
     note = style.sentences(
-        "Shade: share of the row's examples. Blue: right; orange: wrong, in a stretched shade.",
-        f"Below, the {_most_frequent(listed, mistakes)}." if listed else _SPOTLESS,
+        "Shade: share of the row's examples. Blue: correct. Orange: wrong, in a stretched shade.",
+        f"Below: the {_most_frequent(listed, mistakes)}." if listed else _SPOTLESS,
         names.undrawn_note(confusion.classes, range(n)),
     )
     return style.Drawing(figure, "", "", note)
 
 
 def _mistakes_alone(confusion: _Confusion, mistakes: Sequence[tuple[int, int, int]]) -> style.Drawing:
-    """The most frequent ones; of so many classes nobody could read a matrix."""
+    """Draws only the most frequent mistakes, because a matrix of that many classes would be unreadable."""
     listed = mistakes[:_LISTED_ALONE]
     if not listed:
         raise MissingError(_SPOTLESS)
@@ -290,21 +298,18 @@ def _mistakes_alone(confusion: _Confusion, mistakes: Sequence[tuple[int, int, in
         f"{most[:1].upper()}{most[1:]}, among {len(confusion.classes)} classes.",
         names.undrawn_note(confusion.classes, labels),
     )
-    return style.Drawing(figure, "Largest confusions", "", note)
+    return style.Drawing(figure, "Most frequent confusions", "", note)
 
 
-_SPOTLESS = "Every test example was classified right."
+_SPOTLESS = "Every test example was classified correctly."
 
 
 def _most_frequent(listed: Sequence[object], mistakes: Sequence[object]) -> str:
-    return (
-        f"{len(listed)} most frequent of {len(mistakes):,} kinds of mistakes: how often each was made, and in what "
-        "share of the true class"
-    )
+    return f"{len(listed)} most frequent of {len(mistakes):,} kinds of mistakes, with count and share of the true class"
 
 
 def _shade(axes: Axes, cells: Sequence[tuple[int, int, float]], side: float, right: bool) -> None:
-    """Cells (true, predicted, share), `side` inches wide, as strokes: one path a shade makes a small page."""
+    """Draws cells (true, predicted, share), `side` inches wide, as strokes: one path per shade keeps the page small."""
     by_shade: dict[int, list[tuple[float, float]]] = {}
     for true, predicted, share in cells:
         ends = [(predicted - 0.5, float(true)), (predicted + 0.5, float(true))]
@@ -318,7 +323,7 @@ def _shade(axes: Axes, cells: Sequence[tuple[int, int, float]], side: float, rig
 
 
 def _list(axes: Axes, confusion: _Confusion, listed: Sequence[tuple[int, int, int]]) -> None:
-    """Mistakes as bars, each beside what was taken for what."""
+    """Draws mistakes as bars, each beside its true and predicted class."""
     written = names.drawn(confusion.classes)
     rows = [tuple(names.fit(written[label], 1.05, 7.4) for label in pair) for _, *pair in listed]
     axes.barh(range(len(listed)), [count for count, *_ in listed], height=0.62, color=style.BAD)
@@ -334,7 +339,7 @@ def _list(axes: Axes, confusion: _Confusion, listed: Sequence[tuple[int, int, in
     axes.grid(visible=False)
     axes.spines["bottom"].set_visible(False)
     axes.annotate(
-        "true class → what it is taken for",
+        "true class → predicted class",
         (0, 1),
         (-72 * 2.43, 5),
         xycoords="axes fraction",
@@ -349,4 +354,4 @@ def _taken_for(confusion: _Confusion, label: int) -> str:
     row = confusion.counts[label]
     mistakes = [count if other != label else 0 for other, count in enumerate(row)]
     most = max(range(len(mistakes)), key=mistakes.__getitem__)
-    return f", most often taken for {confusion.classes[most]} ({mistakes[most]})" if mistakes[most] else ""
+    return f", most often predicted as {confusion.classes[most]} ({mistakes[most]})" if mistakes[most] else ""

@@ -1,4 +1,4 @@
-"""How training went, epoch by epoch."""
+"""Figures of training, epoch by epoch."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from catwalk.report.facts import Facts, MissingError
 from catwalk.report.figures import style
 
 _MARKED_EPOCHS = 30
-"""Up to so many, each epoch has a marker."""
+"""The most epochs at which each has a marker."""
 _MOST_OTHERS = 8
-"""Charts of what is neither loss nor accuracy."""
+"""The most charts of metrics other than loss and accuracy."""
 _STYLES: dict[str, dict[str, Any]] = {
     "train": {"dashes": (3, 1.5), "marker": "s", "markersize": 2.8},
     "validation": {"marker": "o", "markersize": 3.2, "linewidth": 1.8},
 }
 _ANOTHER: dict[str, Any] = {"dashes": (1.2, 1.4), "marker": "^", "markersize": 3.2}
-"""Of a split that is neither."""
+"""The style of any other split."""
 
 
 def loss_and_accuracy(facts: Facts) -> style.Drawing:
-    """Of each split, as far as they are logged; the epoch with the lowest validation loss is marked."""
+    """Draws loss and accuracy of each split, if logged; marks the epoch with the lowest validation loss."""
     training = facts.training.get()
     epochs = _some(facts, training.epochs)
     shown = [name for name in ("loss", "accuracy") if name in _logged(epochs)]
@@ -53,7 +53,7 @@ def loss_and_accuracy(facts: Facts) -> style.Drawing:
 
 
 def other_metrics(facts: Facts) -> style.Drawing:
-    """Whatever else was logged of epochs, a chart a metric."""
+    """Draws all other metrics of epochs, one chart per metric."""
     training = facts.training.value or TrainingRecord(1, [])
     epochs = training.epochs
     others = [name for name in _logged(epochs) if name not in ("loss", "accuracy")]
@@ -65,7 +65,7 @@ def other_metrics(facts: Facts) -> style.Drawing:
         style.label(axes, y=name.replace("_", " "))
         style.legend(axes, "lower right" if _rises(_of(epochs, name)) else "upper right")
     left = len(others) - len(shown)
-    note = f"The first {len(shown)} of {len(others)} metrics; `catwalk show` has them all." if left else ""
+    note = f"The first {len(shown)} of {len(others)} metrics; `catwalk show` lists all." if left else ""
     title = f"{_words(shown[0]) if len(others) == 1 else 'Other metrics'} by {training.axis}"
     return style.Drawing(figure, title, _alt(training, shown, None), note)
 
@@ -76,19 +76,19 @@ def _words(name: str) -> str:
 
 
 def _logged(epochs: Sequence[EpochRecord]) -> list[str]:
-    """Metrics that any epoch has, loss and accuracy first."""
+    """Returns the metrics that any epoch has, loss and accuracy first."""
     found = {name: None for record in epochs for values in record.scores.values() for name in values}
     return sorted(found, key=lambda name: name not in ("loss", "accuracy"))
 
 
 def _of(epochs: Sequence[EpochRecord], name: str) -> dict[str, list[float | None]]:
-    """Split → a metric in each epoch, of the splits that have it."""
+    """Returns a metric in each epoch by split, for the splits that have it."""
     splits = {split: None for record in epochs for split, values in record.scores.items() if name in values}
     return {split: [record.scores.get(split, {}).get(name) for record in epochs] for split in splits}
 
 
 def _charts(training: TrainingRecord, shown: Sequence[str], colour: str) -> tuple[Figure, dict[str, Axes]]:
-    """A chart a metric, one above the other."""
+    """Draws one chart per metric, one above the other."""
     figure = style.new_figure(2.2 * len(shown) + 0.1)
     charts = {}
     for number, name in enumerate(reversed(shown)):
@@ -99,7 +99,7 @@ def _charts(training: TrainingRecord, shown: Sequence[str], colour: str) -> tupl
 
 
 def _draw_splits(axes: Axes, epochs: Sequence[EpochRecord], name: str, colour: str) -> None:
-    """Train, quiet and dashed; the others in the run's colour."""
+    """Draws the train split in grey and dashed, the others in the run's colour."""
     numbers = [record.epoch for record in epochs]
     for split, values in _of(epochs, name).items():
         line: dict[str, Any] = {"color": style.QUIET if split == "train" else colour, "linewidth": 1.3}
@@ -132,8 +132,8 @@ def _alt(training: TrainingRecord, shown: Sequence[str], best: EpochRecord | Non
     for name in shown:
         form = ".1%" if name == "accuracy" else ".4g"
         for split, values in _of(epochs, name).items():
-            alt += f" {split.capitalize()} {name.replace('_', ' ')} goes from {told(values[0], form)} to "
-            alt += f"{told(values[-1], form)}."
+            alt += f" {split.capitalize()} {name.replace('_', ' ')} changes from {value_text(values[0], form)} to "
+            alt += f"{value_text(values[-1], form)}."
     if best:
         alt += f" The best {training.axis} is {best.epoch} with a validation loss of {best.validation_loss:.3f}."
     return alt
@@ -146,14 +146,14 @@ def _note(facts: Facts, training: TrainingRecord) -> str:
         measured = any(record.validation_loss is not None for record in epochs)
         return f"No {axis} has a finite validation loss." if measured else ""
     lowest = f"Lowest validation loss in {axis} {best.epoch} of {last.epoch}: {best.validation_loss:.4f}."
-    loss, accuracy = told(last.validation_loss, ".4f"), told(last.validation_accuracy, ".2%")
+    loss, accuracy = value_text(last.validation_loss, ".4f"), value_text(last.validation_accuracy, ".2%")
     if facts.logs:
         return f"{lowest} The last {axis} has {loss}."
-    return f"{lowest} The run's model is its last epoch: {loss}, accuracy {accuracy}."
+    return f"{lowest} The run's model is from its last epoch: {loss}, accuracy {accuracy}."
 
 
 def rate_and_gradient(facts: Facts) -> style.Drawing:
-    """Learning rate and gradient norm, as far as they are logged."""
+    """Draws learning rate and gradient norm, if logged."""
     training = facts.training.get()
     epochs = _some(facts, training.epochs)
     charts = [
@@ -171,11 +171,11 @@ def rate_and_gradient(facts: Facts) -> style.Drawing:
         _quantity(style.add_axes(figure, 0.52, 0.42 + 2.2 * number, 3.6, 1.6), facts, epochs, name, values)
         style.label(figure.axes[-1], "" if number else training.axis, name)
     alt = f"Line charts over {len(epochs)} {training.axis}s. " + ". ".join(
-        f"{_words(name.partition(',')[0])} from {told(values[0], '.3g')} to {told(values[-1], '.3g')}"
+        f"{_words(name.partition(',')[0])} from {value_text(values[0], '.3g')} to {value_text(values[-1], '.3g')}"
         for name, values in charts
     )
     configured = facts.record.parameters.get("peak_learning_rate")
-    note = f"Configured peak of the rate: {configured:g}." if isinstance(configured, int | float) else ""
+    note = f"Configured peak learning rate: {configured:g}." if isinstance(configured, int | float) else ""
     title = " and ".join(re.split(r"[,(]", name)[0].strip() for name, _ in charts)
     return style.Drawing(figure, _words(title), f"{alt}.", note)
 
@@ -197,22 +197,22 @@ def _quantity(
 
 def _some(facts: Facts, epochs: Sequence[EpochRecord]) -> Sequence[EpochRecord]:
     if not epochs:
-        raise MissingError("" if facts.logs else "Training ended before its first epoch was over.")
+        raise MissingError("" if facts.logs else "Training ended before the end of its first epoch.")
     return epochs
 
 
 def finite(value: float | None) -> float:
-    """A value to draw; NaN, which leaves a gap, in place of infinity and of what was not measured."""
+    """Returns a value to draw: NaN, which leaves a gap, replaces infinity and missing values."""
     return value if is_finite(value) else math.nan
 
 
-def told(value: float | None, form: str) -> str:
-    """A value in words."""
+def value_text(value: float | None, form: str) -> str:
+    """Returns a value in words."""
     return "unknown" if value is None else format(value, form)
 
 
 def _say_if_empty(axes: Axes) -> None:
-    """An empty chart looks like a mistake of the chart's."""
+    """Labels an empty chart, which would otherwise look like a fault of the chart."""
     if not any(math.isfinite(value) for line in axes.get_lines() for value in np.ravel(line.get_ydata())):
         axes.set_yticks([])
         axes.text(
@@ -221,12 +221,12 @@ def _say_if_empty(axes: Axes) -> None:
 
 
 def _is_steep(values: Sequence[float]) -> bool:
-    """Whether only a logarithmic axis shows both ends."""
+    """Returns whether only a logarithmic axis shows both ends."""
     known = [value for value in values if math.isfinite(value)]
     return bool(known) and min(known) > 0 and max(known) / min(known) > 200
 
 
 def _rises(of_splits: Mapping[str, Sequence[float | None]]) -> bool:
-    """Whether a metric ends higher than it began, so that its legend is out of the way below."""
+    """Returns whether a metric ends higher than it began, so that a legend at the bottom covers nothing."""
     ends = [(known[0], known[-1]) for values in of_splits.values() if (known := [v for v in values if is_finite(v)])]
     return sum(last - first for first, last in ends) > 0

@@ -1,4 +1,4 @@
-"""Test images with what the model says of them."""
+"""Figures of test images with the model's predictions."""
 
 from __future__ import annotations
 
@@ -18,11 +18,14 @@ from catwalk.report.figures import names, style
 _COLUMNS, _ROWS = 5, 2
 SHOWN = _COLUMNS * _ROWS
 _PIXELS = 160
-"""A picture of more rows or columns than twice as many is thinned out: nothing more is seen of it at this size."""
+"""Pictures with more than twice as many rows or columns are thinned out: more detail would be invisible at this size.
+"""
 
 
 def example_predictions(facts: Facts) -> style.Drawing:
-    """Images of each class, drawn by lot from the run id: others each night, the same at every build."""
+    """Draws images of each class, chosen at random with the run id as seed: different each night, the same at every
+    build.
+    """
     predictions, images = facts.predictions.get(), facts.images.get()
     seed = int.from_bytes(hashlib.sha256(facts.run_id.encode()).digest()[:8], "big")
     lot = np.random.default_rng(seed)
@@ -34,21 +37,22 @@ def example_predictions(facts: Facts) -> style.Drawing:
     chosen = [index for indices in drawn for index in indices]
     right = int(predictions.right[chosen].sum())
     some = "One test image" if each == 1 else f"{each} test images"
-    which = "each class" if len(shown) == len(tested) else f"each of {len(shown)} classes of {len(tested)}"
-    note = f"{some} of {which}, drawn by lot: {right} of {len(chosen)} right. Orange: wrong."
+    which = "each class" if len(shown) == len(tested) else f"each of {len(shown)} of the {len(tested)} classes"
+    note = f"{some} of {which}, chosen at random: {right} of {len(chosen)} correct. Orange: wrong."
     return _gallery("Example predictions", chosen, predictions, [images[index] for index in chosen], note)
 
 
 def worst_mistakes(facts: Facts) -> style.Drawing:
-    """The wrong answers that the model was most sure of."""
+    """Draws the wrong answers that the model was most confident of."""
     predictions = facts.predictions.get()
     wrong = np.flatnonzero(~predictions.right)
     if not len(wrong):
-        raise MissingError("There are none: every test image was classified right.")
+        raise MissingError("There are none: every test image was classified correctly.")
     chosen, pictures = _worst(facts, predictions, wrong)
     sure = int((predictions.confidence[wrong] > 0.9).sum())
     note = (
-        f"The wrong answers that the model was surest of. Of {len(wrong):,} mistakes it made {sure:,} with a "
+        f"The wrong answers with the highest probability. The model made {sure:,} of its {len(wrong):,} mistakes with "
+        "a "
         "probability above 90 %."
     )
     return _gallery("Worst mistakes", chosen, predictions, pictures, note)
@@ -57,7 +61,7 @@ def worst_mistakes(facts: Facts) -> style.Drawing:
 def _worst(
     facts: Facts, predictions: Predictions, wrong: NDArray[np.intp]
 ) -> tuple[list[int], Sequence[NDArray[np.uint8]]]:
-    """The worst mistakes and their pictures: those stored with the run, else from its dataset."""
+    """Returns the worst mistakes and their pictures, stored with the run or otherwise from its dataset."""
     if facts.previews.value or facts.previews.why:
         stored = facts.previews.get()
         return stored.indices[:SHOWN].tolist(), list(stored.pictures[:SHOWN])
@@ -69,7 +73,7 @@ def _worst(
 def _gallery(
     title: str, chosen: Sequence[int], predictions: Predictions, pictures: Sequence[NDArray[np.uint8]], note: str
 ) -> style.Drawing:
-    captions, told = [], []
+    captions, descriptions = [], []
     classes, written = predictions.classes, names.drawn(predictions.classes)
     labels = set()
     for index in chosen:
@@ -77,26 +81,26 @@ def _gallery(
         p = _percent(predictions.confidence[index])
         labels |= {true, said}
         captions.append((written[true], [written[said], p], bool(predictions.right[index])))
-        told.append(f"{classes[true]}: {classes[said]}, {p}")
+        descriptions.append(f"{classes[true]}: {classes[said]}, {p}")
     figure = picture_grid(pictures, captions)
-    alt = f"{len(chosen)} images, each with true class, predicted class and probability. {'; '.join(told)}."
+    alt = f"{len(chosen)} images, each with true class, predicted class and probability. {'; '.join(descriptions)}."
     return style.Drawing(figure, title, alt, style.sentences(note, names.undrawn_note(classes, labels)))
 
 
 def _percent(probability: float) -> str:
-    """Never 100 %: softmax isn't sure of anything."""
+    """Returns a percentage, never 100 %: softmax never gives certainty."""
     if probability > 0.9999:
         return "> 99.99%"
     return f"{100 * probability:.{2 if probability > 0.99 else 1}f}%"
 
 
 def picture_grid(pictures: Sequence[NDArray[np.uint8]], captions: Sequence[tuple[str, Sequence[str], bool]]) -> Figure:
-    """Pictures in rows of five, each under its true class, with two lines below, in blue where they are right."""
+    """Draws pictures in rows of five, each under its true class, with two lines below, in blue if they are correct."""
     rows = max(1, -(-len(pictures) // _COLUMNS))
     tall, side, size = 1.24, 0.76, 6.8
     height = rows * tall + 0.06
     figure = style.new_figure(height)
-    # One pair of axes in inches for all: a pair for each picture takes longer to make than to draw.
+    # One pair of axes in inches for all pictures: a pair for each would take longer to create than to draw.
     axes = style.add_axes(figure, 0, 0, style.WIDTH, height)
     axes.set_axis_off()
     for number, (picture, (true, said, right)) in enumerate(zip(pictures, captions, strict=True)):
@@ -122,7 +126,7 @@ def _show(axes: Axes, picture: NDArray[np.uint8], extent: tuple[float, float, fl
 
 
 def _within(picture: NDArray[np.uint8], left: float, bottom: float, side: float) -> tuple[float, float, float, float]:
-    """Left, right, bottom and top of a picture in the middle of a square, in its own proportions."""
+    """Returns left, right, bottom and top of a picture that is centred in a square and keeps its proportions."""
     tall, wide = (side * length / max(picture.shape[:2]) for length in picture.shape[:2])
     x, y = left + (side - wide) / 2, bottom + (side - tall) / 2
     return x, x + wide, y, y + tall

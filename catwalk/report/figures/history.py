@@ -1,4 +1,4 @@
-"""This run among those before it."""
+"""Figures of this run beside earlier ones."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from catwalk.report.facts import Facts, MissingError
 from catwalk.report.figures import style
 
 _COMPARED = 20
-"""Runs before this one whose durations are shown."""
+"""The most earlier runs whose durations are shown."""
 _SHORTEST = 0.001
 """Seconds; a logarithmic axis has no 0."""
 _STAGE_ROW = 0.393
-"""Inches."""
+"""The height of a stage's row, in inches."""
 _DOTS_ONLY = 60
-"""From so many runs on, intervals are drawn thin and without caps."""
+"""With more runs, intervals are drawn thin and without caps."""
 _SPREAD = 0.06
-"""Accuracy this far below the median is shown at the edge, or one failed recipe would flatten all others."""
+"""Accuracy this far below the median is shown at the edge, because one failed recipe would flatten all others."""
 _SPREADS = 3
-"""Of any other metric, so many times what lies between its quartiles."""
+"""The same distance for any other metric, as a multiple of its interquartile range."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class _Tested:
     runs: Sequence[SummaryRecord]
     metric: Metric
     examples: int
-    """Of a test; 0: not known, so no interval is drawn."""
+    """How many examples a test has; 0 if unknown, so that no interval is drawn."""
 
     @property
     def scores(self) -> list[float]:
@@ -50,17 +50,17 @@ class _Tested:
 
     @property
     def bounds(self) -> list[tuple[float, float]]:
-        """The interval of each score; without examples, the score alone."""
+        """The interval of each score; without examples, only the score."""
         n = self.examples
         return [wilson(round(score * n), n) if n else (score, score) for score in self.scores]
 
     @property
     def place(self) -> dict[str, int]:
-        """Run id → its position, from 1."""
+        """The position of each run id, from 1."""
         return {summary.run_id: number for number, summary in enumerate(self.runs, 1)}
 
     def of(self, run_id: str) -> float:
-        """A run's score."""
+        """Returns a run's score."""
         return self.scores[self.place[run_id] - 1]
 
     @cached_property
@@ -81,7 +81,7 @@ class _Tested:
         return _SPREADS * (third - first) or math.inf
 
     def at_edge(self, score: float) -> float:
-        """Where a score is drawn: itself, or what lies too far out at the axis' edge."""
+        """Returns where a score is drawn: at its value, or at the axis' edge if it is too far out."""
         bottom, top, pad = self.heights
         return min(max(score, bottom + 0.3 * pad), top - 0.3 * pad)
 
@@ -93,11 +93,11 @@ class _Tested:
 
 
 def headline_over_runs(facts: Facts) -> style.Drawing:
-    """What every tested run of this model is judged by; promotions and the champion marked."""
+    """Draws the headline metric of every tested run of this model, with promotions and the champion marked."""
     metric = facts.problem.metrics[0]
     runs = [summary for summary in facts.past if is_finite(summary.scores.get(metric.name))]
     if not runs:
-        raise MissingError(f"No tested run of {facts.record.model} with a test {metric.title} is known.")
+        raise MissingError(f"No run of {facts.record.model} has a test {metric.title}.")
     examples = facts.evaluation.value.examples if facts.evaluation.value and metric.name == "accuracy" else 0
     tested = _Tested(runs, metric, examples)
     champion = facts.in_service.run_id if facts.in_service else ""
@@ -117,7 +117,7 @@ def headline_over_runs(facts: Facts) -> style.Drawing:
 
 
 def _draw_scores(axes: Axes, tested: _Tested) -> None:
-    """Each score with its interval; what lies beyond the axis at its edge."""
+    """Draws each score with its interval; scores beyond the axis are at its edge."""
     scores, bounds = tested.scores, tested.bounds
     beyond = [(number, score) for number, score in enumerate(scores, 1) if score in tested.beyond]
     inside = [(number, score) for number, score in enumerate(scores, 1) if score not in tested.beyond]
@@ -156,7 +156,7 @@ def _draw_promotions(axes: Axes, tested: _Tested, promoted: Sequence[int]) -> No
 
 
 def _mark_runs(axes: Axes, tested: _Tested, champion: str, own: str) -> None:
-    """A star for the champion, a ring for this run."""
+    """Draws a star for the champion, and a ring for this run."""
     if champion in tested.place:
         axes.plot(
             [tested.place[champion]],
@@ -186,7 +186,7 @@ def _mark_runs(axes: Axes, tested: _Tested, champion: str, own: str) -> None:
 
 
 def _frame(axes: Axes, tested: _Tested) -> None:
-    """Axes and legend, which stands above the points."""
+    """Sets the axes, and the legend above the points."""
     count = len(tested.runs)
     axes.set_xlim(0.5, count + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=min(5, count), integer=True, min_n_ticks=1))
@@ -196,8 +196,8 @@ def _frame(axes: Axes, tested: _Tested) -> None:
     if metric.unit == "ratio":
         style.percent_axis(axes.yaxis)
     name = f"test {metric.title}" + ("" if metric.unit in ("ratio", "") else f" in {metric.unit}")
-    told = ", lower is better" if metric.goal == "minimize" else ", 95 % interval" if tested.examples else ""
-    style.label(axes, "tested runs in order of time, by their start (UTC)", name + told)
+    hint = ", lower is better" if metric.goal == "minimize" else ", 95 % interval" if tested.examples else ""
+    style.label(axes, "tested runs by start time (UTC)", name + hint)
     bottom, top, pad = tested.heights
     handles = len(axes.get_legend_handles_labels()[0])
     axes.set_ylim(bottom, top + (top - pad - bottom) * 0.16 * -(-handles // 3))
@@ -207,42 +207,42 @@ def _frame(axes: Axes, tested: _Tested) -> None:
 def _alt(facts: Facts, tested: _Tested, promotions: int, champion: str) -> str:
     scores = tested.scores
     metric, text = tested.metric, tested.metric.text
-    told = (
+    alt = (
         f"Test {metric.title} of {len(scores)} runs of {facts.record.model}, from {text(min(scores))} to "
         f"{text(max(scores))}, median {text(statistics.median(scores))}."
     )
     if facts.run_id in tested.place:
         own = tested.of(facts.run_id)
-        told += f" This run has {text(own)}, rank {1 + sum(metric.gain(score - own) > 0 for score in scores)}."
-    told += f" {promotions} promotions are marked." if promotions else " No promotion is among them."
+        alt += f" This run has {text(own)}, rank {1 + sum(metric.gain(score - own) > 0 for score in scores)}."
+    alt += f" {promotions} promotions are marked." if promotions else " None of them was promoted."
     if champion in tested.place:
-        told += f" The champion {champion} has {text(tested.of(champion))}."
-    return told
+        alt += f" The champion {champion} has {text(tested.of(champion))}."
+    return alt
 
 
 def _note(facts: Facts, tested: _Tested) -> str:
     beyond, text = tested.beyond, tested.metric.text
     far = (
-        f"{len(beyond)} far above the others, at {text(max(beyond))} or less"
+        f"{len(beyond)} far above the others, up to {text(max(beyond))}"
         if beyond and tested.metric.goal == "minimize"
-        else f"{len(beyond)} far below the others, at {text(min(beyond))} or more"
+        else f"{len(beyond)} far below the others, down to {text(min(beyond))}"
         if beyond
         else ""
     )
     return style.sentences(
-        f"The newest {len(facts.past)} runs; {facts.older:,} older ones are left out." if facts.older else "",
+        f"The newest {len(facts.past)} runs; {facts.older:,} older runs are left out." if facts.older else "",
         f"{far}, shown at the edge." if far else "",
     )
 
 
 def _promotions(facts: Facts, place: dict[str, int]) -> list[int]:
-    """Positions of the runs that were ever put into service, ascending."""
+    """Returns the positions of the runs that were ever promoted, ascending."""
     history = facts.in_service.history if facts.in_service else []
     return sorted({place[change.run_id] for change in history if change.run_id in place and not change.rollback})
 
 
 def _in_service(promoted: Sequence[int], scores: Sequence[float]) -> tuple[list[float], list[float]]:
-    """The accuracy in service as a step line that goes on to the newest run."""
+    """Returns the score in service as a step line that continues to the newest run."""
     numbers = [*promoted, len(scores) + 0.5]
     values = [scores[number - 1] for number in promoted]
     return [float(number) for number in numbers], [*values, values[-1]]
@@ -262,7 +262,7 @@ def _stage_seconds(summary: SummaryRecord, stage: Stage) -> float | None:
 
 
 def stage_durations(facts: Facts) -> style.Drawing:
-    """Seconds that each stage took, beside the runs before this one."""
+    """Draws the duration of each stage, beside those of earlier runs."""
     stages = [stage for stage in STAGES if stage in facts.summary.stages] if facts.logs else list(STAGES)
     own = {stage: _stage_seconds(facts.summary, stage) for stage in stages}
     if not any(value is not None for value in own.values()):
@@ -272,30 +272,30 @@ def stage_durations(facts: Facts) -> style.Drawing:
     height = _STAGE_ROW * (len(stages) + 0.85)
     figure = style.new_figure(height + 0.7)
     axes = style.add_axes(figure, 0.72, 0.42, 2.78, height)
-    told: list[str] = []
+    durations: list[str] = []
     for row, stage in enumerate(stages):
         others = [seconds for summary in before if is_finite(seconds := _stage_seconds(summary, stage))]
         middle = _draw_others(axes, row, others, len(before))
         seconds = own[stage]
         _draw_own(axes, row, seconds, style.run_style(facts.run_id).colour)
         if seconds is not None:
-            told.append(f"{stage} {seconds:.1f} s" + (f" (median before {middle:.1f} s)" if others else ""))
+            durations.append(f"{stage} {seconds:.1f} s" + (f" (earlier median {middle:.1f} s)" if others else ""))
     _frame_stages(axes, stages)
     unknown = "publish builds this page, so its own duration is not known yet."
     note = style.sentences(
         unknown if "publish" in own and own["publish"] is None else "",
-        "" if before else "There is no run before this one to compare with.",
+        "" if before else "There is no earlier run to compare with.",
     )
-    return style.Drawing(figure, "Stage durations", "Duration of each stage: " + ", ".join(told) + ".", note)
+    return style.Drawing(figure, "Stage durations", "Duration of each stage: " + ", ".join(durations) + ".", note)
 
 
 def _draw_others(axes: Axes, row: int, others: Sequence[float], runs: int) -> float:
-    """One stage of the runs before: a stroke each and their median, which it returns."""
+    """Draws one stage of earlier runs, a stroke for each run, and their median, which it returns."""
     if not others:
         return 0.0
     seconds = [max(one, _SHORTEST) for one in others]
     middle = statistics.median(seconds)
-    label = _once(axes, f"the {runs} runs before" if runs > 1 else "the run before")
+    label = _once(axes, f"{runs} earlier runs" if runs > 1 else "the earlier run")
     heights = [row + 0.17] * len(seconds)
     axes.plot(seconds, heights, "|", color=style.QUIET, markersize=9, alpha=0.55, label=label)
     axes.plot(
@@ -311,7 +311,7 @@ def _draw_others(axes: Axes, row: int, others: Sequence[float], runs: int) -> fl
 
 
 def _draw_own(axes: Axes, row: int, seconds: float | None, colour: str) -> None:
-    """One stage of this run: a point, and its duration in words at the right."""
+    """Draws one stage of this run: a point, and its duration as text on the right."""
     if seconds is not None:
         place = [max(seconds, _SHORTEST)], [row - 0.17]
         axes.plot(*place, "o", color=colour, markersize=6.5, label=_once(axes, "this run"), zorder=4)
@@ -327,7 +327,7 @@ def _draw_own(axes: Axes, row: int, seconds: float | None, colour: str) -> None:
 
 
 def _once(axes: Axes, label: str) -> str | None:
-    """A line of the legend, unless it is there already."""
+    """Returns a label for the legend, or None if the legend already has it."""
     return None if label in axes.get_legend_handles_labels()[1] else label
 
 

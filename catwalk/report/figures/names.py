@@ -1,4 +1,4 @@
-"""Names of classes as figures write them: of any length, in any script that a font here has."""
+"""Names of classes in figures, with any length, in any script of an installed font."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from matplotlib.textpath import text_to_path
 from catwalk.ledger.records.values import class_names
 
 FEW = 20
-"""Up to so many classes, figures and tables show each; of more they show a choice, and say so."""
+"""The most classes of which figures and tables show each; if there are more, they show a selection, and say so."""
 _FIRST = "DejaVu Sans"
-"""Comes with matplotlib: Latin, Greek, Cyrillic and more."""
+"""A font that comes with matplotlib: Latin, Greek, Cyrillic and more."""
 _FALLBACKS = (
     "Noto Sans", "Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans JP", "Noto Sans SC", "Noto Sans KR",
     "WenQuanYi Zen Hei", "IPAexGothic", "Hiragino Sans", "PingFang SC", "Yu Gothic", "Microsoft YaHei", "Malgun Gothic",
     "Arial Unicode MS", "Unifont",
 )  # fmt: skip
-"""For what it lacks, as far as they are installed."""
+"""Fonts for the characters that it lacks, used if installed."""
 _POINTS = 72
-"""An inch."""
+"""Points in an inch."""
 
 
 @cache
@@ -34,37 +34,41 @@ def _fonts() -> list[str]:
 
 @cache
 def _characters() -> frozenset[int]:
-    """Code points that a font here can draw."""
+    """Returns the code points that an installed font can draw."""
     files = (font_manager.findfont(name) for name in _fonts())
     return frozenset(code for file in files for code in font_manager.get_font(file).get_charmap())
 
 
 def text_style() -> dict[str, Any]:
-    """What each text that holds a name needs: fonts for other scripts, and no mathematics between dollar signs."""
+    """Returns the style of any text with a name: fonts for other scripts, and no mathematics between dollar signs."""
     return {"fontfamily": _fonts(), "parse_math": False}
 
 
 def names_beside(recorded: list[str], count: int, others: list[str]) -> list[str]:
-    """Names of `count` classes beside those of another record of the same model.
+    """Returns the names of `count` classes, given those of another record of the same model.
 
-    A record of an older version names none: where both have as many classes, they are the other's.
+    A record of an older version has no names: it takes the other's, if both have the same number of classes.
 
     Raises:
-        ValueError: the record names another number of classes.
+        ValueError: the record names a different number of classes.
     """
     return class_names(recorded or (others if len(others) == count else []), count)
 
 
 def drawn(names: Sequence[str]) -> list[str]:
-    """What figures write for classes in label order: the number of a class whose name no font here can draw."""
+    """Returns the names of classes in figures, in label order; a class that no installed font can draw gets
+    its number.
+    """
     return [_tidy(name) if _is_drawable(name) else f"class {label}" for label, name in enumerate(names)]
 
 
 def undrawn_note(names: Sequence[str], shown: Iterable[int]) -> str:
-    """For the caption, which the reader's own fonts draw: which class a number stands for; empty: none does."""
+    """Returns which class each number stands for, for the caption, which the reader's own fonts draw; empty if no name
+    is replaced.
+    """
     missing = [label for label in sorted(set(shown)) if not _is_drawable(names[label])]
-    told = ", ".join(f"class {label} is {_tidy(names[label]) or 'without a name'}" for label in missing)
-    return f"By their numbers: {told}." if told else ""
+    by_number = ", ".join(f"class {label} is {_tidy(names[label]) or 'unnamed'}" for label in missing)
+    return f"Shown by number: {by_number}." if by_number else ""
 
 
 def _tidy(name: str) -> str:
@@ -77,13 +81,13 @@ def _is_drawable(name: str) -> bool:
 
 
 def width(text: str, size: float) -> float:
-    """Inches that a text of this size in points takes."""
+    """Returns the width in inches of a text of this size in points."""
     font = FontProperties(family=_fonts(), size=size)
     return text_to_path.get_text_width_height_descent(text, font, False)[0] / _POINTS
 
 
 def fit(text: str, inches: float, size: float) -> str:
-    """A text that is shortened in its middle where it is too wide: names often differ in their ends."""
+    """Returns a text, shortened in the middle if it is too wide, because names often differ at their ends."""
     shown, kept = text, len(text)
     while kept > 2 and width(shown, size) > inches:
         kept -= 1
@@ -92,6 +96,6 @@ def fit(text: str, inches: float, size: float) -> str:
 
 
 def fitted(texts: Iterable[str], inches: float, size: float) -> tuple[list[str], float]:
-    """Texts that fit, and what the widest of them takes."""
+    """Returns texts that fit, and the width of the widest."""
     shown = [fit(text, inches, size) for text in texts]
     return shown, max((width(text, size) for text in shown), default=0.0)

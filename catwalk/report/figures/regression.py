@@ -1,4 +1,4 @@
-"""How far a regression's predictions are off, and where."""
+"""Figures of a regression's errors: how large they are, and where."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from catwalk.problems.intervals import Z_95
 from catwalk.report.figures import style
 
 _MOST_POINTS = 1_500
-"""Points that are drawn, by lot: each takes some 60 bytes of the page."""
+"""The most points that are drawn, chosen at random: each takes about 60 bytes of the page."""
 _BINS = 40
 _GROUPS = 10
-"""Of equally many examples, by their true value."""
+"""Groups with the same number of examples, by true value."""
 _WITHIN = (0.005, 0.995)
-"""Quantiles that set the limits of an axis, or one wild value would flatten all others."""
+"""Quantiles that set the limits of an axis, because one outlier would flatten all other values."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,22 +36,22 @@ class Predicted:
 
     @property
     def error(self) -> Floats:
-        """What was predicted less the truth, (n,)."""
+        """The prediction minus the true value, shape (n,)."""
         return self.values - self.truth
 
     def name(self, what: str) -> str:
-        """An axis with its unit."""
+        """Returns the name of an axis, with its unit."""
         return f"{what} ({self.unit})" if self.unit else what
 
 
 def predicted_against_true(predicted: Predicted) -> style.Drawing:
-    """A point an example; what is predicted right lies on the diagonal."""
+    """Draws one point per example; correct predictions are on the diagonal."""
     figure, axes = _square()
     low, high = _limits(np.concatenate([predicted.truth, predicted.values]))
-    axes.plot([low, high], [low, high], color=style.QUIET, linewidth=1, dashes=(4, 3), label="predicted right")
+    axes.plot([low, high], [low, high], color=style.QUIET, linewidth=1, dashes=(4, 3), label="exact prediction")
     rows = _lot(len(predicted.truth))
     x, y = (np.clip(values[rows], low, high) for values in (predicted.truth, predicted.values))
-    _points(axes, x, y, predicted.run_id, "an example")
+    _points(axes, x, y, predicted.run_id, "example")
     axes.set_xlim(low, high)
     axes.set_ylim(low, high)
     style.label(axes, predicted.name("true value"), predicted.name("predicted value"))
@@ -59,7 +59,7 @@ def predicted_against_true(predicted: Predicted) -> style.Drawing:
     mae, rmse = _mae(predicted), float(np.sqrt(np.square(predicted.error).mean()))
     correlation = _correlation(predicted)
     alt = (
-        f"Points of predicted against true value beside the diagonal, from {low:.4g} to {high:.4g}. Mean absolute "
+        f"Points of predicted value by true value, beside the diagonal, from {low:.4g} to {high:.4g}. Mean absolute "
         f"error {mae:.4g}, RMSE {rmse:.4g}{correlation}, over {len(predicted.truth):,} examples."
     )
     beyond = (
@@ -92,7 +92,7 @@ def _errors_by_size(axes: Axes, predicted: Predicted, bias: float, limits: tuple
 
 
 def residuals(predicted: Predicted) -> style.Drawing:
-    """The error of each example by what was predicted; below, how often each error occurs."""
+    """Draws the error of each example by predicted value; below, how often each error occurs."""
     figure = style.new_figure(4.5)
     upper = style.add_axes(figure, 0.72, 2.02, 3.4, 2.2)
     lower = style.add_axes(figure, 0.72, 0.45, 3.4, 0.95)
@@ -108,16 +108,18 @@ def residuals(predicted: Predicted) -> style.Drawing:
     )
     beyond = int(((predicted.error < low) | (predicted.error > high)).sum())
     lean = "too high" if bias > 0 else "too low"
-    note = style.sentences(f"On the whole {lean} by {abs(bias):.3g}.", _chosen(rows, predicted), _at_edge(beyond))
+    note = style.sentences(f"Overall {lean} by {abs(bias):.3g}.", _chosen(rows, predicted), _at_edge(beyond))
     return style.Drawing(figure, f"Errors, mean {bias:+.3g}", alt, note)
 
 
 def error_by_quantile(predicted: Predicted, champion: Predicted | None = None) -> style.Drawing:
-    """Mean absolute error of each tenth of the examples by true value, with 95 % intervals, beside the champion's."""
+    """Draws the mean absolute error of each tenth of the examples by true value, with 95 % intervals, beside the
+    champion's.
+    """
     groups = _groups(predicted.truth)
     figure = style.new_figure(3.4 if champion else 3.2)
     axes = style.add_axes(figure, 0.62, 0.72, 3.5, 1.95)
-    told = _by_group(
+    group_errors = _by_group(
         axes, predicted, groups, "this run" if champion is None else "challenger", -0.12 if champion else 0.0
     )
     if champion is not None:
@@ -131,12 +133,12 @@ def error_by_quantile(predicted: Predicted, champion: Predicted | None = None) -
     style.label(axes, predicted.name("true value, from"), predicted.name("mean absolute error, 95 % interval"))
     style.legend_above(axes, lift=0.26)
     alt = "Mean absolute error by true value: " + ", ".join(
-        f"{low:.3g} to {high:.3g}: {value:.3g}" for (low, high), value in zip(ends, told, strict=True)
+        f"{low:.3g} to {high:.3g}: {value:.3g}" for (low, high), value in zip(ends, group_errors, strict=True)
     )
-    worst = int(np.argmax(told))
+    worst = int(np.argmax(group_errors))
     note = (
-        f"Each of the {len(groups)} groups has about {len(groups[0]):,} examples; the largest error, "
-        f"{told[worst]:.3g}, is between {ends[worst][0]:.3g} and {ends[worst][1]:.3g}."
+        f"Each of the {len(groups)} groups has about {len(groups[0]):,} examples. The largest error, "
+        f"{group_errors[worst]:.3g}, is between {ends[worst][0]:.3g} and {ends[worst][1]:.3g}."
     )
     return style.Drawing(figure, "Error by true value", f"{alt}.", note)
 
@@ -164,7 +166,7 @@ def _by_group(axes: Axes, predicted: Predicted, groups: list[NDArray[Any]], role
 
 
 def _groups(truth: Floats) -> list[NDArray[Any]]:
-    """Rows of equally many examples by true value; equal values stay together."""
+    """Returns the rows of groups of about the same size, by true value; equal values stay together."""
     cuts = np.unique(np.quantile(truth, np.linspace(0, 1, _GROUPS + 1)[1:-1]))
     group = np.searchsorted(cuts, truth, side="right")
     return [np.flatnonzero(group == number) for number in np.unique(group)]
@@ -176,31 +178,31 @@ def _square() -> tuple[Figure, Axes]:
 
 
 def _points(axes: Axes, x: Floats, y: Floats, run_id: str, name: str) -> None:
-    """Small and half transparent, so that a crowd is darker."""
+    """Draws small, half transparent points, so that dense areas are darker."""
     colour = style.run_style(run_id).colour
     axes.plot(x, y, linestyle="none", marker="o", markersize=2.2, alpha=0.45, color=colour, mew=0, label=name or None)
 
 
 def _limits(values: Floats) -> tuple[float, float]:
-    """Of an axis: quantiles, and a little room."""
+    """Returns the limits of an axis: quantiles, and some margin."""
     low, high = (float(value) for value in np.quantile(values, _WITHIN))
     room = 0.06 * (high - low) or max(abs(low), 1.0) * 0.1
     return low - room, high + room
 
 
 def _lot(n: int) -> NDArray[Any]:
-    """Rows to draw, the same each time."""
+    """Returns the rows to draw, the same each time."""
     rows = np.arange(n)
     return rows if n <= _MOST_POINTS else np.sort(np.random.default_rng(0).choice(rows, _MOST_POINTS, replace=False))
 
 
 def _chosen(rows: NDArray[Any], predicted: Predicted) -> str:
     n = len(predicted.truth)
-    return f"{len(rows):,} of the {n:,} examples, drawn by lot." if len(rows) < n else ""
+    return f"{len(rows):,} of the {n:,} examples, chosen at random." if len(rows) < n else ""
 
 
 def _at_edge(beyond: int) -> str:
-    return f"{beyond:,} examples lie farther out and are shown at the edge." if beyond else ""
+    return f"{beyond:,} examples are farther out and shown at the edge." if beyond else ""
 
 
 def _mae(predicted: Predicted) -> float:

@@ -1,7 +1,7 @@
-"""How every figure looks: colours, line styles, sizes. No pyplot and no rcParams, so threads don't disturb each other.
+"""The look of all figures: colours, line styles, sizes. No pyplot and no rcParams, so threads don't affect each other.
 
-A figure is drawn once, in the light colours. :func:`as_png` shows it so; :func:`as_svg` replaces each colour of the
-palette by a variable that follows the reader's light or dark scheme.
+A figure is drawn once, in the light colours. :func:`as_png` keeps them; :func:`as_svg` replaces each colour of the
+palette with a variable that follows the reader's light or dark scheme.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from catwalk.report.figures import names
 from catwalk.web import palette
 
 WIDTH = 4.3
-"""Inches. Small, so that text stays legible where a phone shows the figure 358 pixels wide."""
+"""The width in inches: small, so that text stays legible on a phone that shows the figure 358 pixels wide."""
 TITLE_HEIGHT = 0.34
-"""Inches at the top that only the PNG has: in the page, the title is text."""
+"""The space at the top in inches, which only the PNG has: in the page, the title is text."""
 Corner = Literal["upper left", "upper right", "lower left", "lower right"]
 SMALL = 8.0
-"""Font size in points of all but titles and what has to fit a cell."""
+"""The font size in points, except for titles and text that must fit a cell."""
 PNG_DPI = 150
 
 INK, QUIET, LINE, PAPER = palette.INK.light, palette.QUIET.light, palette.LINE.light, palette.CARD.light
@@ -42,21 +42,21 @@ DARK = {
     colour.light: colour.dark
     for colour in (palette.INK, palette.QUIET, palette.LINE, palette.CARD, palette.GOOD, palette.BAD, *palette.RUNS)
 }
-"""What takes the place of each light colour in the dark scheme."""
+"""The replacement for each light colour in the dark scheme."""
 
 
 @dataclass(frozen=True)
 class RunStyle:
-    """How one run's lines and points look, everywhere."""
+    """The look of a run's lines and points, in every figure."""
 
     colour: str
     dashes: tuple[float, ...]
-    """Lengths of strokes and gaps in line widths; empty: solid."""
+    """The lengths of dashes and gaps in line widths; empty for a solid line."""
     marker: str
 
 
 def run_style(run_id: str) -> RunStyle:
-    """A pure function of the run id, so that a run looks the same in every report."""
+    """Returns a style that depends only on the run id, so that a run looks the same in every report."""
     number = int.from_bytes(hashlib.sha256(run_id.encode()).digest()[:6], "big")
     number, colour = divmod(number, len(RUN_COLOURS))
     number, dashes = divmod(number, len(DASHES))
@@ -65,25 +65,25 @@ def run_style(run_id: str) -> RunStyle:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure and what it shows, in words."""
+    """A figure, with its description in words."""
 
     figure: Figure
     title: str
     alt: str
-    """For who can't see it: what is shown, with its main numbers."""
+    """The text alternative: what is shown, with its main numbers."""
     note: str = ""
-    """A sentence below it."""
+    """The sentence below it."""
 
 
 def new_figure(height: float, width: float = WIDTH) -> Figure:
-    """An empty figure, in inches; the title's strip comes on top of the height."""
+    """Returns an empty figure, in inches; the title's strip is added to the height."""
     figure = Figure(figsize=(width, height + TITLE_HEIGHT), facecolor=PAPER)
     FigureCanvasAgg(figure)
     return figure
 
 
 def add_axes(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
-    """Axes at a place in inches from the lower left corner, with a quiet frame and a grid behind the data."""
+    """Adds axes at a position in inches from the lower left corner, with a light frame and a grid behind the data."""
     w, h = figure.get_size_inches()
     axes = figure.add_axes((left / w, bottom / h, width / w, height / h), facecolor="none")
     for side in ("top", "right"):
@@ -97,7 +97,7 @@ def add_axes(figure: Figure, left: float, bottom: float, width: float, height: f
 
 
 def label(axes: Axes, x: str = "", y: str = "") -> None:
-    """Names the axes, units included; the y axis above its top end, where it can be read without tilting the head."""
+    """Labels the axes, with units; the y axis has its label above, where it is horizontal."""
     if x:
         axes.set_xlabel(x, color=QUIET, fontsize=SMALL, labelpad=3)
     if y:
@@ -116,7 +116,7 @@ def label(axes: Axes, x: str = "", y: str = "") -> None:
 
 
 def legend(axes: Axes, place: Corner, columns: int = 1) -> None:
-    """A legend without a frame to speak of."""
+    """Adds a legend without a visible frame."""
     axes.legend(
         loc=place,
         fontsize=SMALL,
@@ -134,12 +134,12 @@ def legend(axes: Axes, place: Corner, columns: int = 1) -> None:
 
 
 def class_figure(classes: Sequence[str], shown: Sequence[int], above: float = 0.38) -> tuple[Figure, Axes]:
-    """A figure with a row for each class that is shown, the first on top.
+    """Returns a figure with a row for each shown class, the first on top.
 
     Args:
-        classes: names of all classes, in label order.
-        shown: labels, in the order of the rows.
-        above: inches for a legend.
+        classes: The names of all classes, in label order.
+        shown: The labels, in the order of the rows.
+        above: The space for a legend, in inches.
     """
     written = names.drawn(classes)
     rows, widest = names.fitted((written[label] for label in shown), 1.6, SMALL)
@@ -155,7 +155,7 @@ def class_figure(classes: Sequence[str], shown: Sequence[int], above: float = 0.
 
 
 def legend_above(axes: Axes, lift: float = 0.0) -> None:
-    """A legend above the axes, where no row is in its way; so many inches higher, where a label is."""
+    """Adds a legend above the axes, where it covers no row; `lift` inches higher if there is a label."""
     axes.legend(
         loc="lower left",
         bbox_to_anchor=(0.024 / WIDTH, axes.get_position().y1),
@@ -169,20 +169,20 @@ def legend_above(axes: Axes, lift: float = 0.0) -> None:
     )
 
 
-def sentences(*told: str) -> str:
-    """Those that there are, one after the other."""
-    return " ".join(filter(None, told))
+def sentences(*texts: str) -> str:
+    """Returns the nonempty sentences, joined."""
+    return " ".join(filter(None, texts))
 
 
 def epoch_axis(axes: Axes, epochs: Sequence[int]) -> None:
-    """Whole epochs from the first to the last."""
+    """Sets the axis to whole epochs, from the first to the last."""
     axes.xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True, min_n_ticks=1))
     margin = max(0.3, 0.03 * (epochs[-1] - epochs[0]))
     axes.set_xlim(epochs[0] - margin, epochs[-1] + margin)
 
 
 def percent_axis(axis: Axis) -> None:
-    """Ticks of a ratio as per cent."""
+    """Shows the ticks of a ratio as percentages."""
 
     def text(value: float, position: int) -> str:
         return f"{100 * value:.4g}%"
@@ -191,7 +191,7 @@ def percent_axis(axis: Axis) -> None:
 
 
 def as_png(drawing: Drawing) -> bytes:
-    """The figure with its title, on white."""
+    """Returns the figure with its title, on white."""
     figure = drawing.figure
     width, height = figure.get_size_inches()
     title = figure.text(
@@ -204,7 +204,7 @@ def as_png(drawing: Drawing) -> bytes:
 
 
 def as_svg(drawing: Drawing) -> str:
-    """The figure without its title, transparent, in colours that follow the reader's scheme."""
+    """Returns the figure without its title, transparent, in colours that follow the reader's scheme."""
     figure = drawing.figure
     width, height = figure.get_size_inches()
     body = io.StringIO()

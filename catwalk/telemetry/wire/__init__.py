@@ -1,1 +1,1 @@
-"""A line on the wire: where to, in which characters, in how large a datagram."""
+"""A line on the wire: its address, its characters, and the size of its datagram."""

@@ -1,4 +1,4 @@
-"""Where StatsD listens: reading ``host:port``, and finding the host without ever holding up who asks."""
+"""The address of StatsD: parses ``host:port``, and resolves the host without delaying the caller."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ import time
 from catwalk.errors import ConfigError
 
 FIRST_WAIT_SECONDS = 1.0
-"""How long the very first question waits for the name server; later ones never do."""
+"""How long the first lookup waits for the name server; later ones never wait."""
 REFRESH_SECONDS = 30.0
-"""Age at which an answer, or the lack of one, is looked up again: containers move, name servers recover."""
+"""How old an answer, or a failure, may be before it is looked up again: containers move, name servers recover."""
 
 Found = tuple[str, socket.AddressFamily]
 """An IP address and its family."""
 
 
 class Address:
-    """A host and a port; the host is looked up in the background, at most every :data:`REFRESH_SECONDS`."""
+    """A host and a port; the host is resolved in the background, at most every :data:`REFRESH_SECONDS`."""
 
     def __init__(self, host: str, port: int, preferred: socket.AddressFamily = socket.AF_INET) -> None:
         """
         Args:
-            host: a name or an IP address.
+            host: A name or an IP address.
             port: 1 to 65,535.
-            preferred: what is taken of a host that has both: "localhost" often means ::1 first, where a statsd_exporter
-                bound to 127.0.0.1 doesn't listen.
+            preferred: The address family to use if a host has both: "localhost" often means ::1 first, where a
+                statsd_exporter bound to 127.0.0.1 doesn't listen.
         """
         self.host = host
         self.port = port
@@ -43,7 +43,7 @@ class Address:
         """Reads ``host:port``, ``1.2.3.4:port`` or ``[::1]:port``.
 
         Raises:
-            ConfigError: it is none of these; names the variable.
+            ConfigError: it is none of these; the message names the variable.
         """
         host, _, port = text.strip().rpartition(":")
         bracketed = host.startswith("[") and host.endswith("]")
@@ -56,15 +56,15 @@ class Address:
         return cls(host, int(port))
 
     def find(self) -> Found | None:
-        """The IP address last found and its family; None while there is none.
+        """Returns the last IP address that was found and its family; None if there is none yet.
 
-        Not for several threads at once: the emitter asks under its lock.
+        Don't call it from several threads at once: the emitter calls it under its lock.
         """
         now = time.monotonic()
         if self._asked is None or (self._answered.is_set() and now - self._asked >= REFRESH_SECONDS):
             first, self._asked = self._asked is None, now
             self._answered.clear()
-            # getaddrinfo knows no time-out, and a name server that is gone keeps it for half a minute.
+            # getaddrinfo has no timeout, and an unreachable name server blocks it for half a minute.
             threading.Thread(target=self._look_up, name="statsd-address", daemon=True).start()
             if first:
                 self._answered.wait(FIRST_WAIT_SECONDS)
@@ -76,6 +76,6 @@ class Address:
             family, _, _, _, address = min(answers, key=lambda answer: answer[0] != self._preferred)
             self._found = str(address[0]), family
         except (OSError, ValueError):
-            pass  # What was found before may still be right; UnicodeError is a ValueError.
+            pass  # The previous address may still be correct; UnicodeError is a ValueError.
         finally:
             self._answered.set()

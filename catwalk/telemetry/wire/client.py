@@ -1,4 +1,4 @@
-"""pystatsd's clients on sockets of ours: they know what was lost, never block for long, and look no name up.
+"""pystatsd's clients on our own sockets: they know what was lost, never block for long, and resolve no names.
 
 pystatsd resolves the host in its constructors, raises there, and swallows every error of a send.
 """
@@ -15,18 +15,18 @@ from statsd import StatsClient, TCPStatsClient
 from catwalk.telemetry.wire.address import Address, Found
 
 DATAGRAM_BYTES = 1_432
-"""What fits an Ethernet frame next to the headers of IPv6 and UDP, with room for a tunnel's."""
+"""The size that fits an Ethernet frame with the headers of IPv6 and UDP, and room for those of a tunnel."""
 
 
 def on_wire(text: str) -> str:
-    """Text in UTF-8 with one character a byte: pystatsd counts characters when it fills a datagram."""
+    """Returns text in UTF-8 with one character per byte: pystatsd counts characters when it fills a datagram."""
     return text.encode().decode("latin-1")
 
 
 class UdpClient(StatsClient):  # type: ignore[misc]
-    """Sends without ever waiting, and reports the lines that it could not send to `lost`, with the reason.
+    """A client that sends without waiting, and reports the lines that it could not send to `lost`, with the reason.
 
-    Being connected, the socket learns that a port is closed: from the datagram before.
+    Because it is connected, the socket learns from the previous datagram that a port is closed.
 
     Raises:
         OSError: there is no route to the address.
@@ -43,7 +43,7 @@ class UdpClient(StatsClient):  # type: ignore[misc]
         self._sock.connect((found[0], port))
 
     def __del__(self) -> None:
-        # An observer is not told when its run ends, and a socket left to the collector warns.
+        # An observer does not learn when its run ends, and a socket that is left to the garbage collector warns.
         if hasattr(self, "_sock"):
             self.close()
 
@@ -69,7 +69,7 @@ class UdpClient(StatsClient):  # type: ignore[misc]
 
 
 class Route:
-    """The UDP client of an address, opened at first use and again when the host has moved. Not for several threads."""
+    """The UDP client of an address, opened at first use and again when the host has moved. Not thread-safe."""
 
     def __init__(self, address: Address, lost: Callable[[int, str], None]) -> None:
         self.address = address
@@ -77,19 +77,21 @@ class Route:
         self._client: UdpClient | None = None
 
     def found(self) -> Found:
-        """
+        """Returns the host's address.
+
         Raises:
-            OSError: the host's name is not known, or not yet.
+            OSError: the host's name is unknown, or not resolved yet.
         """
         found = self.address.find()
         if found is None:
-            raise OSError("the host's name is not known")
+            raise OSError("the host's name could not be resolved")
         return found
 
     def client(self) -> UdpClient:
-        """
+        """Returns the client, which it opens if needed.
+
         Raises:
-            OSError: the host's name is not known, or nothing leads to it.
+            OSError: the host's name is unknown, or there is no route to it.
         """
         found = self.found()
         if self._client is None or self._client.found != found:
@@ -105,16 +107,16 @@ class Route:
             self._client = None
 
     def settle(self) -> None:
-        """Counts what the last datagram has lost, if anything was sent."""
+        """Counts what the last datagram lost, if anything was sent."""
         if self._client:
             self._client.settle()
 
 
 class TcpClient(TCPStatsClient):  # type: ignore[misc]
-    """Sends over one connection, with one deadline for all of it.
+    """A client that sends over one connection, with one deadline for everything.
 
     Raises:
-        OSError: nobody listens, or not in time.
+        OSError: no server accepts the connection, or not in time.
     """
 
     def __init__(self, found: Found, port: int, seconds: float) -> None:
@@ -135,7 +137,7 @@ class TcpClient(TCPStatsClient):  # type: ignore[misc]
     def confirm(self) -> None:
         """Waits until statsd_exporter, having read to the end, closes the connection.
 
-        What the kernel took for a statsd_exporter that has stopped would count as sent otherwise.
+        Otherwise data that the kernel accepted for a stopped statsd_exporter would count as sent.
 
         Raises:
             OSError: it did not, or not in time.
@@ -143,7 +145,7 @@ class TcpClient(TCPStatsClient):  # type: ignore[misc]
         self._sock.shutdown(socket.SHUT_WR)
         self._sock.settimeout(self._left())
         if self._sock.recv(1):
-            raise OSError("it answers, so it is no StatsD listener")
+            raise OSError("it answers, so it is not a StatsD listener")
 
     def _left(self) -> float:
         left = self._deadline - time.monotonic()
@@ -153,6 +155,6 @@ class TcpClient(TCPStatsClient):  # type: ignore[misc]
 
 
 def reason(error: Exception) -> str:
-    """An error as part of a line in the log."""
+    """Returns an error as part of a log line."""
     text = error.strerror or str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
     return " ".join(text.split())

@@ -1,1 +1,1 @@
-"""Delivery: each channel in a thread of its own, and what carries a message there."""
+"""Delivery: a thread per channel, and the transports of messages."""

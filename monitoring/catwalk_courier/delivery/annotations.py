@@ -1,4 +1,4 @@
-"""Alerts as Grafana annotations: one when an alert begins, and one over its whole time when it ends."""
+"""Alerts as Grafana annotations: one when an alert starts, and one over its whole duration when it ends."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from catwalk_courier.delivery.channel import RefusedError
 from catwalk_courier.journal.store import Delivery
 
 TAG = "catwalk"
-"""Every annotation of ours has it; dashboards ask for it."""
+"""The tag of all of Catwalk's annotations, which dashboards query."""
 
 
 class Annotator:
-    """Writes the annotations of the store's deliveries."""
+    """Writes annotations for the store's deliveries."""
 
     def __init__(self, grafana: Grafana) -> None:
         self._grafana = grafana
 
     def __call__(self, delivery: Delivery) -> None:
-        """Writes one, once: after a try of which nobody knows how it ended, it looks first.
+        """Writes one annotation, only once: after an attempt with an unknown result, it checks first.
 
         Raises:
-            RefusedError: Grafana will never take it.
+            RefusedError: Grafana will never accept it.
             GrafanaError: it could not be written this time.
         """
         values = dict(delivery.payload)
-        began = values.pop("began", None)  # the first edition kept none
+        began = values.pop("began", None)  # the first version stored none
         alert = Alert(**values)
         if delivery.attempts and self._grafana.annotated(identity(alert, began)):
             return
@@ -40,7 +40,7 @@ class Annotator:
 
 
 def identity(alert: Alert, began: float | None) -> str:
-    """A tag that tells this annotation from all others: of its alert, its episode, and each end of it."""
+    """Returns a tag that is unique to this annotation: to its alert, its episode, and the start or end of it."""
     parts = [alert.fingerprint, alert.starts_at, alert.status]
     if began is not None:
         parts += [repr(began), alert.ends_at]
@@ -48,7 +48,7 @@ def identity(alert: Alert, began: float | None) -> str:
 
 
 def annotation(alert: Alert, began: float | None) -> dict[str, Any]:
-    """Text, tags, start and end (Unix times) of the annotation of an alert whose episode began then."""
+    """Returns text, tags, start and end (Unix times) of an alert's annotation; `began` is when its episode began."""
     labels, notes = alert.labels, alert.annotations
     lines = [f"<b>{escape(alert.name)}</b> {escape(notes.get('summary', ''))}", escape(notes.get("description", ""))]
     if notes.get("runbook_url", "").startswith(("http://", "https://")):

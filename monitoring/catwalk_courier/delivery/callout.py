@@ -1,7 +1,7 @@
-"""How the courier itself reaches people when the alarm chain is broken: by command, e-mail, chat, pager or webhook.
+"""How the courier itself reaches people when the alert chain is broken: by command, e-mail, chat, pager or webhook.
 
-It takes the same files as Alertmanager's receivers (those for everybody), and `CATWALK_CALLOUT_COMMAND`: a command of
-the shell that gets the text on its standard input and `CATWALK_CALLOUT_EVENT` (`silent`, `recovered` or `test`).
+It uses the same files as Alertmanager's receivers (those for everyone), and `CATWALK_CALLOUT_COMMAND`: a shell command
+that gets the text on standard input, and `CATWALK_CALLOUT_EVENT` (`silent`, `recovered` or `test`).
 """
 
 from __future__ import annotations
@@ -19,39 +19,39 @@ from catwalk_courier.delivery import services
 from catwalk_courier.delivery.transports import run_command, send_mail
 
 Deliver = Callable[[Mapping[str, Any]], None]
-"""Delivers a message; raises :class:`OSError` where it did not arrive."""
+"""Delivers a message; raises :class:`OSError` if it did not arrive."""
 
 
 def message(event: Event, watch: Watch, url: str) -> dict[str, Any]:
-    """What is to be delivered: event, subject, text, and times as RFC 3339."""
+    """Returns what to deliver: event, subject, text, and the time as RFC 3339."""
     since = None if watch.heard is None else datetime.fromtimestamp(watch.heard, UTC)
     if event == "recovered":
-        subject = "Resolved: Catwalk's alarm chain works again"
+        subject = "Resolved: Catwalk's alert chain works again"
         text = "The Watchdog is heard again: alerts reach you."
     elif since is None:
-        subject = "CRITICAL: Catwalk's alarm chain was never heard"
+        subject = "CRITICAL: Catwalk's alert chain was never heard"
         text = (
-            f"In {watch.silence:.0f} s the courier on {socket.gethostname()} has not heard the Watchdog once. "
-            "Prometheus or Alertmanager does not run or does not reach it, so nobody hears of any alert. "
-            f"Look with {look_commands()}."
+            f"The courier on {socket.gethostname()} has not heard the Watchdog once in {watch.silence:.0f} s. "
+            "Prometheus or Alertmanager is down or can't reach the courier, so no alert reaches you. "
+            f"Check with {look_commands()}."
         )
     else:
-        subject = "CRITICAL: Catwalk's alarm chain is silent"
+        subject = "CRITICAL: Catwalk's alert chain is silent"
         text = (
             f"The courier on {socket.gethostname()} last heard the Watchdog at {since:%Y-%m-%d %H:%M:%S} UTC. "
-            "Prometheus or Alertmanager has stopped, so nobody hears of any alert. "
-            f"Look with {look_commands()}."
+            "Prometheus or Alertmanager is down, so no alert reaches you. "
+            f"Check with {look_commands()}."
         )
     return _content(event, subject, text, url)
 
 
 def test_message(url: str) -> dict[str, Any]:
-    """What says that this way works."""
+    """Returns the message of a test callout."""
     text = (
-        f"Somebody tries by which ways the courier on {socket.gethostname()} can call out. Nothing is wrong: "
-        "this is how you would hear that the alarm chain is silent."
+        f"This is a test of the callouts of the courier on {socket.gethostname()}. Nothing is wrong: "
+        "you would get a message like this if the alert chain were silent."
     )
-    return _content("test", "TEST: Catwalk's call-out works", text, url)
+    return _content("test", "TEST: Catwalk's callout works", text, url)
 
 
 def _content(event: Event | Literal["test"], subject: str, text: str, url: str) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def _content(event: Event | Literal["test"], subject: str, text: str, url: str) 
 
 
 def ways(channels: Channels, environment: Mapping[str, str] = os.environ) -> dict[str, Deliver]:
-    """Channel → what delivers a message by it; empty where nobody can be called out."""
+    """Returns what delivers a message, by channel; empty if no channel is configured."""
     command = environment.get("CATWALK_CALLOUT_COMMAND", "").strip()
     found: dict[str, Deliver | None] = {
         "command": _with(run_command, command),

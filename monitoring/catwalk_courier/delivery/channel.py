@@ -1,4 +1,4 @@
-"""Delivers what the store holds for one channel, and tries again until it succeeds."""
+"""Delivers what the store holds for one channel, and retries until it succeeds."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from catwalk_courier.journal.store import Delivery, Store
 log = logging.getLogger("catwalk.courier")
 
 LONGEST_PAUSE = 600.0
-"""Seconds between two tries of one delivery, at most."""
+"""The most seconds between two attempts of a delivery."""
 _LOOK_SECONDS = 1.0
-"""How soon a call-out is seen; notifications wake their channel at once."""
+"""How soon a callout is noticed; notifications wake their channel at once."""
 
 
 class RefusedError(Exception):
-    """The other side will never take this; trying again is in vain."""
+    """The other side will never accept this; retries are useless."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a try ended."""
+    """How an attempt ended."""
 
     channel: str
     delivered: bool
 
 
 class Courier:
-    """One channel's thread, so that one that hangs holds up no other."""
+    """The thread of one channel: a channel that hangs doesn't delay others."""
 
     def __init__(
         self,
@@ -43,27 +43,27 @@ class Courier:
     ) -> None:
         """
         Args:
-            store: what holds the deliveries.
-            channel: whose.
-            deliver: makes a try. Raises what it likes when it fails, and :class:`RefusedError` when it always will.
-            first_pause: seconds after the first failure; each further one doubles it, up to ten minutes.
-            tell: is told how each try ended.
+            store: The store of the deliveries.
+            channel: The channel to deliver to.
+            deliver: Makes an attempt. Raises any exception if it fails, and :class:`RefusedError` if it always will.
+            first_pause: Seconds after the first failure; each further one doubles it, up to ten minutes.
+            tell: Called with the outcome of each attempt.
         """
         self.channel = channel
         self._store, self._deliver, self._first_pause, self._tell = store, deliver, first_pause, tell
         self._stopped, self._news = threading.Event(), threading.Event()
 
     def start(self) -> None:
-        """Begins to deliver; once only."""
+        """Starts delivering; call it only once."""
         threading.Thread(target=self._run, name=f"courier-{self.channel}", daemon=True).start()
 
     def stop(self) -> None:
-        """Ends the thread after the try that is under way; waits for nothing."""
+        """Ends the thread after the current attempt; does not wait for it."""
         self._stopped.set()
         self._news.set()
 
     def wake(self) -> None:
-        """There may be something new."""
+        """Checks for new deliveries at once."""
         self._news.set()
 
     def _run(self) -> None:
@@ -76,8 +76,8 @@ class Courier:
                     self._try(delivery)
                 else:
                     self._news.wait(pause)
-            except Exception:  # a full disk, say: the thread must outlive it
-                log.exception("deliveries by %s", self.channel)
+            except Exception:  # for example a full disk, which the thread must survive
+                log.exception("deliveries through %s failed", self.channel)
                 self._stopped.wait(_LOOK_SECONDS)
 
     def _try(self, delivery: Delivery) -> None:
@@ -86,12 +86,12 @@ class Courier:
             self._deliver(delivery)
         except RefusedError as error:
             self._store.end(delivery, time.time(), one_line(error))
-            log.error("%s refuses it, given up: %s", self.channel, one_line(error))
+            log.error("%s refuses the message, gave up: %s", self.channel, one_line(error))
             self._tell(Outcome(self.channel, delivered=False))
         except Exception as error:
             pause = min(LONGEST_PAUSE, self._first_pause * 2 ** min(delivery.attempts, 20))
             self._store.postpone(delivery, time.time() + pause, one_line(error))
-            log.warning("%s failed, next try in %.0f s: %s", self.channel, pause, one_line(error))
+            log.warning("%s failed, retrying in %.0f s: %s", self.channel, pause, one_line(error))
             self._tell(Outcome(self.channel, delivered=False))
         else:
             self._store.end(delivery, time.time())
@@ -99,11 +99,13 @@ class Courier:
 
 
 def _left(delivery: Delivery) -> float:
-    """Seconds until it is due. None waits for longer than the longest pause: then the clock was set back."""
+    """Returns the seconds until it is due. More than the longest pause means that the clock was set back: it is due
+    now.
+    """
     left = delivery.due - time.time()
     return left if left <= LONGEST_PAUSE else 0.0
 
 
 def one_line(error: Exception) -> str:
-    """An error for a log; its kind where it has no text."""
+    """Returns an error for a log, or its type if it has no text."""
     return " ".join(str(error).split())[:300] or type(error).__name__

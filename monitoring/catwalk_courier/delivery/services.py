@@ -1,6 +1,6 @@
-"""A call-out as the services take it, chat, pagers and a webhook: each in its own words.
+"""Callouts in the formats of the services: chat, pagers and a webhook.
 
-Those that keep an incident open are told of a test and, at once, that it is over.
+Services that keep an incident open get a test as an incident that is resolved at once.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from catwalk_courier.delivery.transports import post
 from catwalk_courier.payload import VERSION
 
 ALERT = "WatchdogSilent"
-"""The alert's name in what webhooks get."""
+"""The name of the alert that webhooks get."""
 PAGERDUTY_URL = "https://events.pagerduty.com/v2/enqueue"
 OPSGENIE_URL = "https://api.opsgenie.com/"
 TELEGRAM_URL = "https://api.telegram.org"
 
 Content = Mapping[str, Any]
-"""What :func:`catwalk_courier.delivery.callout.message` makes."""
+"""The result of :func:`catwalk_courier.delivery.callout.message`."""
 
 
 def slack(url_file: Path, content: Content) -> None:
-    """A message by an incoming webhook of Slack."""
+    """Sends a message through an incoming webhook of Slack."""
     post(_held(url_file), {"text": f"*{content['subject']}*\n{content['text']}"})
 
 
 def discord(url_file: Path, content: Content) -> None:
-    """A message by a webhook of Discord, which takes 2,000 characters."""
+    """Sends a message through a webhook of Discord, which accepts 2,000 characters."""
     post(_held(url_file), {"content": f"**{content['subject']}**\n{content['text']}"[:2000]})
 
 
 def teams(url_file: Path, content: Content) -> None:
-    """An adaptive card by a workflow of Microsoft Teams."""
+    """Sends an adaptive card through a workflow of Microsoft Teams."""
     title = {"type": "TextBlock", "text": content["subject"], "weight": "Bolder", "size": "Medium", "wrap": True}
     text = {"type": "TextBlock", "text": content["text"], "wrap": True}
     card = {
@@ -49,13 +49,13 @@ def teams(url_file: Path, content: Content) -> None:
 
 
 def telegram(chat: Telegram, content: Content) -> None:
-    """A message of a bot of Telegram."""
+    """Sends a message through a Telegram bot."""
     url = f"{TELEGRAM_URL}/bot{_held(chat.token_file)}/sendMessage"
     post(url, {"chat_id": int(_held(chat.chat_file)), "text": f"{content['subject']}\n{content['text']}"})
 
 
 def pagerduty(pager: Pager, content: Content) -> None:
-    """Triggers or resolves an incident, by PagerDuty's Events API v2."""
+    """Triggers or resolves an incident through PagerDuty's Events API v2."""
     for firing in _states(content):
         event: dict[str, Any] = {
             "routing_key": _held(pager.key_file),
@@ -74,7 +74,7 @@ def pagerduty(pager: Pager, content: Content) -> None:
 
 
 def opsgenie(pager: Pager, content: Content) -> None:
-    """Opens or closes an alert of Opsgenie."""
+    """Opens or closes an alert in Opsgenie."""
     base, alias = (pager.url or OPSGENIE_URL).rstrip("/"), _identity(content)
     key = f"GenieKey {_held(pager.key_file)}"
     for firing in _states(content):
@@ -86,7 +86,7 @@ def opsgenie(pager: Pager, content: Content) -> None:
 
 
 def webhook(url_file: Path, content: Content) -> None:
-    """A notification in the shape of Alertmanager's, for webhooks that know that one."""
+    """Sends a notification in Alertmanager's format, for webhooks that accept it."""
     for firing in _states(content):
         post(_held(url_file), as_alert(content, firing))
 
@@ -96,7 +96,7 @@ def _held(path: Path) -> str:
 
 
 def _states(content: Content) -> Iterator[bool]:
-    """Whether it fires, for each message that the event takes."""
+    """Yields one value per message that the event needs: whether the alert is firing."""
     if content["event"] != "recovered":
         yield True
     if content["event"] != "silent":
@@ -104,13 +104,13 @@ def _states(content: Content) -> Iterator[bool]:
 
 
 def _identity(content: Content) -> str:
-    """The same for the beginning and the end of what one courier calls out; a test is another matter."""
+    """Returns the same key for the start and the end of one courier's callout; a test has a different one."""
     text = f"{ALERT} {content['runbook_url']} {content['event'] == 'test'}"
     return f"catwalk-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 def as_alert(content: Content, firing: bool) -> dict[str, Any]:
-    """A notification of Alertmanager, version 4, of one alert."""
+    """Returns a notification in Alertmanager's format, version 4, with one alert."""
     name = "TestNotification" if content["event"] == "test" else ALERT
     labels = {"alertname": name, "severity": "critical", "area": "telemetry"}
     annotations = {

@@ -1,4 +1,4 @@
-"""What carries a call-out: a command of the shell, SMTP, HTTP."""
+"""The transports of a callout: a shell command, SMTP, HTTP."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from catwalk.notifications.receivers import Email
 from catwalk_courier.delivery.channel import RefusedError
 
 TIMEOUT = CALLOUT_SECONDS
-"""Seconds that a try may take."""
+"""The most seconds that an attempt may take."""
 
 
 def run_command(command: str, content: Mapping[str, Any]) -> None:
     """Runs a shell command.
 
     Raises:
-        OSError: it fails, or takes too long; it is then ended with all that it has started.
+        OSError: it fails, or takes too long; it is then killed with all its child processes.
     """
     environment = {**os.environ, "CATWALK_CALLOUT_EVENT": content["event"]}
     process = subprocess.Popen(
@@ -47,15 +47,15 @@ def run_command(command: str, content: Mapping[str, Any]) -> None:
         process.wait()
         raise TimeoutError(f"the command took more than {TIMEOUT:.0f} s") from expired
     if process.returncode:
-        raise OSError(f"the command ended with {process.returncode}: {errors.strip()}")
+        raise OSError(f"the command exited with {process.returncode}: {errors.strip()}")
 
 
 def send_mail(email: Email, content: Mapping[str, Any]) -> None:
-    """Sends it to the addresses that Alertmanager mails to as well.
+    """Sends an e-mail to the addresses to which Alertmanager also sends.
 
     Raises:
         OSError: the server can't be reached or refuses.
-        RefusedError: it refuses some of the addresses; the others have it.
+        RefusedError: it refuses some of the addresses; the others got the e-mail.
     """
     mail = EmailMessage()
     mail["Subject"], mail["From"], mail["To"] = content["subject"], email.sender, ", ".join(email.to)
@@ -66,7 +66,7 @@ def send_mail(email: Email, content: Mapping[str, Any]) -> None:
     context = ssl.create_default_context()
     with (
         smtplib.SMTP_SSL(host, int(port), timeout=TIMEOUT, context=context)
-        if port == "465"  # the port that speaks TLS from the start; Alertmanager goes by it too
+        if port == "465"  # the port for implicit TLS; Alertmanager uses the same rule
         else smtplib.SMTP(host, int(port), timeout=TIMEOUT)
     ) as server:
         if email.require_tls and port != "465":
@@ -85,7 +85,7 @@ def post(url: str, body: Any, **headers: str) -> None:
     """Posts JSON.
 
     Raises:
-        OSError: it can't be reached or refuses; the message has what it answers.
+        OSError: it can't be reached or refuses; the message contains its answer.
     """
     data = json.dumps(body).encode()
     headers = {"Content-Type": "application/json", "User-Agent": "catwalk-courier", **headers}

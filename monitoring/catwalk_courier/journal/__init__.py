@@ -1,1 +1,1 @@
-"""The journal: every notification, and what is still to be delivered, on disk before Alertmanager gets its answer."""
+"""The journal: every notification and every pending delivery, on disk before Alertmanager gets its answer."""

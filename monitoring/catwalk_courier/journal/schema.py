@@ -1,4 +1,4 @@
-"""The courier's tables, and how a file of an older version becomes one of this version: in place, all at once."""
+"""The courier's tables, and the migration of an older version's file: in place, in one transaction."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from catwalk.clients.episodes import unix_time
 from catwalk.errors import ConfigError
 
 VERSION = 1
-"""`PRAGMA user_version` of a file. Version 0 kept one firing and one resolved notification a fingerprint and start."""
+"""The `PRAGMA user_version` of a file. Version 0 stored one firing and one resolved notification per fingerprint and
+start.
+"""
 
-# A row is a notification and its repeats; the rows of an alert, in the order of their ids, are its sequence.
+# A row is a notification with its repeats; the rows of an alert, ordered by id, are its sequence.
 _NOTIFICATIONS = """
 CREATE TABLE notifications (
     id INTEGER PRIMARY KEY,
@@ -46,7 +48,7 @@ _OTHERS = (
     "CREATE INDEX IF NOT EXISTS pending ON deliveries (channel, due) WHERE ended IS NULL",
     "CREATE TABLE IF NOT EXISTS watch (only INTEGER PRIMARY KEY CHECK (only = 1), state TEXT NOT NULL)",
 )
-# What was last told as firing fires, whatever was told of an end before.
+# An alert whose last notification was firing is firing, even if it was resolved before.
 _FIRES_AGAIN = """
     FROM old AS firing JOIN old AS resolved USING (fingerprint, starts_at)
     WHERE firing.status = 'firing' AND resolved.status = 'resolved' AND firing.last_seen > resolved.last_seen
@@ -74,10 +76,10 @@ _FROM_VERSION_0 = (
 
 
 def prepare(connection: sqlite3.Connection) -> None:
-    """Creates the tables in a new file, and brings those of an older version up to date.
+    """Creates the tables in a new file, and migrates those of an older version.
 
     Raises:
-        ConfigError: a newer version has written the file.
+        ConfigError: a newer version wrote the file.
     """
     connection.create_function("unix_time", 1, unix_time)
     connection.execute("BEGIN IMMEDIATE")
@@ -94,7 +96,7 @@ def prepare(connection: sqlite3.Connection) -> None:
 def _steps(connection: sqlite3.Connection) -> tuple[str, ...]:
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > VERSION:
-        raise ConfigError(f"a newer Catwalk has written it (version {version}; this one knows {VERSION})")
+        raise ConfigError(f"a newer Catwalk wrote it (version {version}; this one supports {VERSION})")
     if version == VERSION:
         return ()
     known = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'notifications'").fetchone()

@@ -1,6 +1,6 @@
-"""What the courier remembers, in one SQLite file: notifications, the dead-man watch, and what is still to be delivered.
+"""The courier's data, in one SQLite file: notifications, the dead-man watch, and pending deliveries.
 
-Every change is on the disk before its call returns (WAL, ``synchronous=FULL``): a killed process forgets nothing.
+Every change is on disk before its call returns (WAL, ``synchronous=FULL``): a killed process forgets nothing.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ KEPT_SECONDS = 400 * 86_400.0
 
 @dataclass(frozen=True)
 class Delivery:
-    """Something that one channel has to deliver."""
+    """Something that a channel has to deliver."""
 
     id: int
     payload: Mapping[str, Any]
     attempts: int
-    """Tries so far, those included that a kill cut short."""
+    """Attempts so far, including those that a kill interrupted."""
     due: float
 
 
 class Store:
-    """One file; may be used from any thread."""
+    """The file; safe to use from any thread."""
 
     def __init__(self, path: Path) -> None:
         """
@@ -56,13 +56,13 @@ class Store:
             raise ConfigError(f"{path} can't be used ({error}); correct its permissions, or move it away") from error
 
     def close(self) -> None:
-        """Ends all use of the file."""
+        """Closes the file."""
         with self._lock:
             self._connection.close()
 
     @contextmanager
     def _change(self) -> Iterator[sqlite3.Connection]:
-        """All of it or nothing."""
+        """Runs a transaction: all of its changes are made, or none."""
         with self._lock:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -77,13 +77,13 @@ class Store:
             return self._connection.execute(statement, values).fetchall()
 
     def add(self, alerts: Iterable[Alert], now: float, annotate: bool, group: str = "") -> list[Alert]:
-        """Keeps alerts; returns those that are news. A repeat of what is known already is only counted.
+        """Stores alerts; returns those that are new. A repeat of a known one is only counted.
 
         Args:
-            alerts: of one notification.
-            now: Unix time.
-            annotate: the new ones are also to become Grafana annotations (never the Watchdog).
-            group: of Alertmanager that tells of them; each tells of an alert in the order of its changes.
+            alerts: The alerts of one notification.
+            now: The Unix time.
+            annotate: Whether new ones also become Grafana annotations (never the Watchdog).
+            group: Alertmanager's group that sent them; each group sends an alert's changes in order.
         """
         with self._change() as connection:
             fresh = []
@@ -97,50 +97,50 @@ class Store:
         return fresh
 
     def annotate(self, alert: Alert, began: float, now: float) -> None:
-        """Makes a Grafana annotation of what is no notification."""
+        """Makes a Grafana annotation for something that is not a notification."""
         with self._change() as connection:
             _enqueue(connection, GRAFANA, {**asdict(alert), "began": began}, now)
 
     def notifications(self, limit: int) -> list[Notification]:
-        """The newest, newest first."""
+        """Returns the newest notifications, newest first."""
         rows = self._rows("SELECT * FROM notifications ORDER BY first_seen DESC, id DESC LIMIT ?", limit)
         return [_notification(row) for row in rows]
 
     def told(self, limit: int) -> list[Notification]:
-        """The newest, and all that fires still: it may have been told long ago."""
+        """Returns the newest notifications, and all that are still firing, even if they were sent long ago."""
         newest = self.notifications(limit)
         return newest + [one for one in self.unresolved() if one not in newest]
 
     def unresolved(self) -> list[Notification]:
-        """What fires as far as Alertmanager has told, newest first."""
+        """Returns what is firing according to Alertmanager's notifications, newest first."""
         return [
             _notification(row)
             for row in self._rows(
-                "SELECT * FROM notifications AS told WHERE status = 'firing' AND NOT EXISTS ("
-                "SELECT 1 FROM notifications WHERE fingerprint = told.fingerprint "
-                "AND (began > told.began OR starts_at = told.starts_at AND id > told.id)) "
+                "SELECT * FROM notifications AS newest WHERE status = 'firing' AND NOT EXISTS ("
+                "SELECT 1 FROM notifications WHERE fingerprint = newest.fingerprint "
+                "AND (began > newest.began OR starts_at = newest.starts_at AND id > newest.id)) "
                 "ORDER BY first_seen DESC, id DESC"
             )
         ]
 
     def forget(self, before: float) -> None:
-        """Drops what was last seen, or ended, before a Unix time."""
+        """Deletes what was last seen, or ended, before a Unix time."""
         with self._change() as connection:
             connection.execute("DELETE FROM notifications WHERE last_seen < ?", (before,))
             connection.execute("DELETE FROM deliveries WHERE ended < ?", (before,))
 
     def watch(self) -> dict[str, Any]:
-        """The state of the dead-man watch as it was last kept; empty in a new file."""
+        """Returns the last stored state of the dead-man watch; empty in a new file."""
         rows = self._rows("SELECT state FROM watch")
         return dict(json.loads(rows[0]["state"])) if rows else {}
 
     def keep_watch(self, state: Mapping[str, Any], callouts: Mapping[str, Mapping[str, Any]], now: float) -> None:
-        """Keeps the state of the dead-man watch and, with it, the call-outs that its change asks for.
+        """Stores the state of the dead-man watch and, in the same transaction, the callouts for its change.
 
         Args:
-            state: what :meth:`watch` returns from now on.
-            callouts: channel → what to deliver.
-            now: Unix time.
+            state: What :meth:`watch` returns from now on.
+            callouts: What to deliver, by channel.
+            now: The Unix time.
         """
         with self._change() as connection:
             connection.execute("INSERT OR REPLACE INTO watch VALUES (1, ?)", (json.dumps(dict(state)),))
@@ -148,29 +148,31 @@ class Store:
                 _enqueue(connection, channel, payload, now)
 
     def next_delivery(self, channel: str) -> Delivery | None:
-        """What this channel has to deliver next, due now or later; the oldest, since an end must not come first."""
+        """Returns what this channel has to deliver next, due now or later: the oldest, because an end must not come
+        first.
+        """
         rows = self._rows("SELECT * FROM deliveries WHERE channel = ? AND ended IS NULL ORDER BY id LIMIT 1", channel)
         return next(
             (Delivery(row["id"], json.loads(row["payload"]), row["attempts"], row["due"]) for row in rows), None
         )
 
     def begin(self, delivery: Delivery) -> None:
-        """Notes a try before it is made, so that one that a kill cuts short is known."""
+        """Records an attempt before it is made, so that one that a kill interrupts is known."""
         with self._change() as connection:
             connection.execute("UPDATE deliveries SET attempts = attempts + 1 WHERE id = ?", (delivery.id,))
 
     def end(self, delivery: Delivery, now: float, error: str = "") -> None:
-        """Notes that there is nothing left to do: it was delivered, or given up for this reason."""
+        """Records the end: it was delivered, or given up for this reason."""
         with self._change() as connection:
             connection.execute("UPDATE deliveries SET ended = ?, error = ? WHERE id = ?", (now, error, delivery.id))
 
     def postpone(self, delivery: Delivery, due: float, error: str) -> None:
-        """Notes that a try has failed, and when to try again."""
+        """Records that an attempt failed, and when to retry."""
         with self._change() as connection:
             connection.execute("UPDATE deliveries SET due = ?, error = ? WHERE id = ?", (due, error, delivery.id))
 
     def pending(self) -> dict[str, int]:
-        """Channel → deliveries that are still to be made; channels without any are left out."""
+        """Returns the number of pending deliveries by channel, without channels that have none."""
         rows = self._rows("SELECT channel, COUNT(*) AS number FROM deliveries WHERE ended IS NULL GROUP BY channel")
         return {row["channel"]: row["number"] for row in rows}
 
@@ -183,7 +185,7 @@ def _enqueue(connection: sqlite3.Connection, channel: str, payload: Mapping[str,
 
 
 def _keep(connection: sqlite3.Connection, alert: Alert, group: str, now: float) -> float | None:
-    """When the episode began of which this alert is news; None where it is a repeat, which is then counted."""
+    """Returns when the episode of this new alert began; None if it is a repeat, which is then counted."""
     rows = connection.execute(
         "SELECT * FROM notifications WHERE fingerprint = ? AND starts_at = ? ORDER BY id DESC",
         (alert.fingerprint, alert.starts_at),
@@ -214,25 +216,27 @@ def _keep(connection: sqlite3.Connection, alert: Alert, group: str, now: float) 
 
 
 def _began(connection: sqlite3.Connection, alert: Alert, rows: Sequence[sqlite3.Row], now: float) -> float:
-    """When the episode of a notification that is news began: after all that began before, whatever the clock says."""
+    """Returns when the episode of a new notification began: after all earlier episodes, whatever the clock says."""
     if alert.status == "resolved":
         return float(rows[0]["began"]) if rows else alert.started
     before = connection.execute(
         "SELECT MAX(began) AS latest FROM notifications WHERE fingerprint = ?", (alert.fingerprint,)
     ).fetchone()["latest"]
-    told = now if rows else alert.started
-    return told if before is None else max(told, math.nextafter(before, math.inf))
+    reported = now if rows else alert.started
+    return reported if before is None else max(reported, math.nextafter(before, math.inf))
 
 
 def _repeated(rows: Sequence[sqlite3.Row], alert: Alert) -> sqlite3.Row | None:
-    """Which of an alert's rows, newest first, it repeats. A known end may come late, when the alert fires anew."""
+    """Returns which of an alert's rows, newest first, it repeats. A known end may arrive late, when the alert is firing
+    again.
+    """
     if alert.status == "firing":
         return rows[0] if rows and rows[0]["status"] == "firing" else None
     return next((row for row in rows if row["status"] == "resolved" and row["ends_at"] == alert.ends_at), None)
 
 
 def _fold(connection: sqlite3.Connection, rows: Sequence[sqlite3.Row], end: sqlite3.Row, group: str) -> None:
-    """Takes back an episode that was none: a second group was late to tell of the one before, and now of its end."""
+    """Removes a false episode: a second group reported the previous episode late, and now reports its end."""
     newest = rows[0]
     if newest["status"] == "firing" and newest["told_by"] == group != end["told_by"]:
         connection.execute("DELETE FROM notifications WHERE id = ?", (newest["id"],))

@@ -1,1 +1,1 @@
-"""The exporter's web pages: plain HTML that needs neither JavaScript nor anything from the network."""
+"""The exporter's web pages: plain HTML that needs no JavaScript and nothing from the network."""

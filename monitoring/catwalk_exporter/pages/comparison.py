@@ -1,4 +1,4 @@
-"""The comparison of any runs: which ones an address names, and what is shown around it."""
+"""The comparison of any runs: which runs an address selects, and the page around the comparison."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from catwalk_exporter.pages.run_query import fields
 from catwalk_exporter.pages.view import QueryError, View
 
 MOST = 20
-"""Runs in a comparison: its figures tell so many apart, and it is built in a few seconds."""
+"""The most runs in a comparison: its figures can distinguish that many, and it is built in a few seconds."""
 _FRESH_SECONDS = 300.0
-"""How old the comparison of a run that still runs may be."""
+"""The maximum age of a comparison with a run that is still running."""
 _BACK = link("/", "Select runs")
 
 
 def chosen(parameters: str, view: View) -> list[SummaryRecord]:
-    """The runs that an address names: first the baseline, which is the oldest unless it says otherwise, then by age.
+    """Returns the runs that an address selects: first the baseline, by default the oldest, then the others by age.
 
     Raises:
-        QueryError: they are too few, too many, or not there.
+        QueryError: there are too few or too many, or one doesn't exist.
     """
     given = fields(parameters)
     ids = {value for name, value in given if name == "run"}
@@ -35,35 +35,35 @@ def chosen(parameters: str, view: View) -> list[SummaryRecord]:
     if missing := sorted(ids - {run.run_id for run in runs}):
         raise QueryError(f"There is no run {missing[0]:.60}.", 404)
     if baseline and baseline not in ids:
-        raise QueryError(f"The baseline {baseline:.60} is not among the runs that are compared.")
+        raise QueryError(f"The baseline {baseline:.60} is not one of the compared runs.")
     return sorted(runs, key=lambda run: (run.run_id != baseline, run.run_id))
 
 
 def address(runs: Sequence[SummaryRecord]) -> str:
-    """Where a comparison is; one address for each set of runs and baseline."""
+    """Returns the address of a comparison: one for each set of runs and baseline."""
     oldest = min(runs, key=lambda run: run.run_id)
     pairs = [("run", run.run_id) for run in sorted(runs, key=lambda run: run.run_id)]
     return f"/compare?{urlencode(pairs + [('baseline', runs[0].run_id)] * (runs[0] is not oldest))}"
 
 
 def version(runs: Sequence[SummaryRecord], now: float) -> tuple[float, ...]:
-    """Changes when a run does; while one runs, each five minutes."""
+    """Returns a value that changes when a run does, and every five minutes while one is running."""
     return tuple(now // _FRESH_SECONDS if run.state == "running" else run.updated for run in runs)
 
 
 def refusal(view: View, error: QueryError) -> str:
-    """The page of an address that names no runs that can be compared."""
+    """Returns the page for an address whose runs can't be compared."""
     return view.message("Comparison", str(error), _BACK)
 
 
 def waiting(view: View, runs: Sequence[SummaryRecord], refresh_seconds: int) -> str:
-    """The page until the comparison is built."""
+    """Returns the page to show until the comparison is built."""
     sentence = f"The comparison of {len(runs)} runs is being built. This page shows it as soon as it is ready."
     return view.message("Comparison", sentence, _BACK, refresh_seconds=refresh_seconds)
 
 
 def linked(body: bytes, view: View, runs: Sequence[SummaryRecord]) -> bytes:
-    """The comparison with the way to other pages, and the choice of another baseline."""
+    """Returns the comparison with navigation and a field to choose another baseline."""
     ids = sorted(run.run_id for run in runs)
     around = view.header("Runs", _BACK)
     baseline = form(

@@ -1,4 +1,4 @@
-"""The exporter's page of models: who answers for each, what it must reach, and where it stands."""
+"""The exporter's page of models: each model's owner, limits and state."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from catwalk_exporter.pages.view import View, anchor, run_link
 
 
 def page(view: View) -> str:
-    """Every model, by name."""
+    """Returns the page of all models, by name."""
     snapshot, settings = view.snapshot, view.settings
     problems = {record.model: record.problem for record in snapshot.models}
     found = overview(snapshot.summaries, snapshot.models, snapshot.champions, settings.schedule, settings.since)
@@ -59,19 +59,19 @@ def _facts(model: Overview, slot: SlotRecord | None, now: float) -> Iterator[tup
 
 
 def _retraining(slot: SlotRecord) -> Content:
-    """Whether it is allowed, and where it stands, with the run of the last episode."""
-    told = "on" if slot.settings.on else "off"
+    """Returns whether retraining is allowed, and its state, with the run of the last episode."""
+    allowed = "on" if slot.settings.on else "off"
     if not slot.episode:
-        return told
+        return allowed
     number, verdict = (
-        f"{told}, {slot.state}; episode {slot.episode.number}",
+        f"{allowed}, {slot.state}; episode {slot.episode.number}",
         slot.episode.verdict or slot.episode.reason,
     )
     return joined(number, f" {verdict} " if verdict else " ", _run(slot.episode.run_id))
 
 
 def _of_this_model(model: str, runs: int) -> Content:
-    """How many runs it has, and the way to them."""
+    """Returns how many runs the model has, with a link to them."""
     return link(f"/?{urlencode({'model': model})}", f"{runs:,}")
 
 
@@ -80,8 +80,13 @@ def _run(run_id: str) -> Content:
 
 
 def _limits(model: Overview, problem: dict[str, Any]) -> list[Limit]:
-    """None of a model whose kind is unknown, or that this version can't read."""
+    """Returns a model's limits; none if its kind is unknown or this version can't read it."""
     try:
         return [*limits(described(problem), model.thresholds, model.threshold_reasons)] if model.thresholds else []
-    except (ConfigError, AttributeError, TypeError, ValueError):  # nonsense in a record costs no other model its card
+    except (
+        ConfigError,
+        AttributeError,
+        TypeError,
+        ValueError,
+    ):  # a nonsense record must not remove other models' cards
         return []

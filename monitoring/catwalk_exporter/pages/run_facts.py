@@ -1,4 +1,4 @@
-"""The facts of one run, which stand in for its report while there is none."""
+"""The facts of one run, which replace its report while there is none."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from catwalk.web.values import figure, moment, percent
 from catwalk_exporter.pages.view import View, anchor
 
 _CLOCK = "%Y-%m-%d %H:%M:%S"
-"""Names say already that it is UTC."""
+"""The names already say that it is UTC."""
 
 
 @dataclass(frozen=True)
 class Notice:
-    """Why a run's facts are shown in place of its report."""
+    """Why a run's facts are shown instead of its report."""
 
     text: str
     refresh_seconds: int = 0
-    """How often the page reloads; 0: never."""
+    """How often the page reloads; 0 for never."""
 
 
 def run_page(summary: SummaryRecord, view: View, notice: Notice | None = None) -> str:
-    """The facts of one run's summary.
+    """Returns the page with the facts of one run's summary.
 
     Args:
-        summary: the run.
-        view: what all pages share.
-        notice: why the facts are shown in place of the report; None: they were asked for.
+        summary: The run.
+        view: The data that all pages share.
+        notice: Why the facts are shown instead of the report; None if they were requested.
     """
     own = [] if notice else [link(f"/runs/{summary.run_id}", "Report"), element("b", "Facts")]
     facts = _facts(summary, view.state(summary))
@@ -54,20 +54,20 @@ def run_page(summary: SummaryRecord, view: View, notice: Notice | None = None) -
 
 
 def linked(report: bytes, run_id: str, view: View) -> bytes:
-    """A run's report with the way to other pages."""
+    """Returns a run's report with navigation."""
     around = view.header("Runs", element("b", "Report"), link(f"/runs/{run_id}/facts", "Facts"))
     return report.replace(NAVIGATION.encode(), around.text.encode(), 1)
 
 
 def _epochs(summary: SummaryRecord) -> str:
-    """How far it went; of steps, most are not logged."""
+    """Returns how far training got; most steps are not logged."""
     last = summary.last_epoch if summary.axis == "step" else None
     done = f"{summary.epochs}" if last is None else f"{last}, logged {summary.epochs} times"
     return f"{done}, best {summary.best_epoch or '–'}"
 
 
 def _facts(summary: SummaryRecord, state: str) -> Iterator[tuple[str, Content]]:
-    """Name and value; empty, or a dash, where there is none."""
+    """Yields names and values; a missing value is empty, or a dash."""
     where = f" in {summary.stopped_in}" if summary.stopped_in else ""
     yield "state", joined(element("span", state, state), where)
     yield "error", summary.error
@@ -77,7 +77,7 @@ def _facts(summary: SummaryRecord, state: str) -> Iterator[tuple[str, Content]]:
     yield "owner", summary.owner
     yield "links", links(summary.links)
     yield "trigger", " ".join(part for part in (summary.trigger, summary.dag_id, summary.dag_run_id) if part)
-    yield "asked for by", f"{summary.alert}, episode {summary.episode}" if summary.alert else ""
+    yield "requested by", f"{summary.alert}, episode {summary.episode}" if summary.alert else ""
     yield "sweep", _code(summary.sweep)
     yield "started (UTC)", moment(summary.started, _CLOCK)
     yield "finished (UTC)", moment(summary.finished or None, _CLOCK)

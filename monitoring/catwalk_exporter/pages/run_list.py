@@ -1,6 +1,6 @@
-"""The list of runs: search, filters, order, pages, and the choice of runs to compare.
+"""The list of runs: search, filters, order, paging, and the selection of runs to compare.
 
-One form does all of it. Buttons send it too, so that what is selected on one page is still selected on the next.
+A single form does all of it. Buttons also send it, so that runs selected on one page stay selected on the next.
 """
 
 from __future__ import annotations
@@ -21,18 +21,19 @@ _COLUMNS = {
     "run": "", "state": "", "test": "n", "decision": "nowrap", "model": "name", "owner": "name", "trigger": "",
     "epochs": "n", "duration": "n nowrap", "started": "nowrap",
 }  # fmt: skip
-"""Name → its classes."""
+"""The CSS classes of each column."""
 _TITLES = {"started": "started (UTC)"}
 _NUMBERS = ("started", "test", "epochs", "duration")
-"""Columns that are looked at from the highest down."""
+"""Columns that are sorted from the highest value down first."""
 _MOST_OPTIONS = 200
-"""So many models or owners at most are offered; of more, the name is typed."""
+"""The most models or owners that are offered as a choice; if there are more, you type the name."""
 _MOST_DAMAGED = 100
-"""So many damaged objects at most are named."""
+"""The most damaged objects that are listed."""
 
 
 def page(view: View, query: RunQuery) -> str:
-    """
+    """Returns a page of the list.
+
     Raises:
         QueryError: the list has no such page.
     """
@@ -48,7 +49,7 @@ def page(view: View, query: RunQuery) -> str:
 
 
 def refusal(view: View, error: QueryError) -> str:
-    """The page of an address that asks for what there is not."""
+    """Returns the page for an address that asks for something that doesn't exist."""
     return view.message("Runs", str(error), link("/", "Show all runs"))
 
 
@@ -99,7 +100,7 @@ def _names(label: str, name: str, found: Iterable[str], chosen: str) -> Html:
 
 
 def _orders() -> dict[str, str]:
-    """Value of `sort` → its words."""
+    """Returns the text of each value of `sort`."""
     found = {"-started": "newest first", "started": "oldest first"}
     for column in [*SORTS][1:]:
         if column in _NUMBERS:
@@ -110,7 +111,7 @@ def _orders() -> dict[str, str]:
 
 
 def _heading(column: str, query: RunQuery) -> Content:
-    """A button that sorts by a column, and by the other direction where it is sorted already."""
+    """Returns a button that sorts by a column, or reverses the order if the list is already sorted by it."""
     title = _TITLES.get(column, column)
     if column not in SORTS:
         return title
@@ -145,7 +146,7 @@ def _decision(run: SummaryRecord) -> Content:
 
 
 def _elsewhere(query: RunQuery, shown: Sequence[SummaryRecord]) -> list[Html]:
-    """What is selected and not on this page."""
+    """Returns the selected runs that are not on this page."""
     here = {run.run_id for run in shown}
     boxes = [
         element("label", joined(checkbox("run", run_id, True, f"Select run {run_id}"), " ", run_id), "chip")
@@ -161,7 +162,7 @@ def _compare() -> Html:
 
 
 def _paging(number: int, pages: int) -> Html:
-    """Buttons to other pages, where there are some."""
+    """Returns buttons to other pages, if there are any."""
     if pages == 1:
         return Html("")
     parts: list[Content] = []

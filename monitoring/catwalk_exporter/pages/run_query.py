@@ -1,4 +1,4 @@
-"""What the list of runs is asked for by its address: search, filters, order, page and the runs that are selected."""
+"""The query in the address of the list of runs: search, filters, order, page and selected runs."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from catwalk.ledger.summaries import run_seconds
 from catwalk_exporter.pages.view import QueryError, View
 
 LONGEST = 4_096
-"""Characters of an address's parameters."""
+"""The most characters of an address's parameters."""
 STATES = ("running", "succeeded", "failed", "cancelled", "untested", "stalled", "lost")
 SIZES = (25, 100, 500)
-"""Runs on a page."""
+"""Choices of runs per page."""
 _DAY = 86_400.0
 _NAMES = {
     "q": "text", "model": "model", "owner": "owner", "state": "state", "from": "since", "to": "until",
     "sort": "sort", "size": "size", "page": "page", "run": "selected",
 }  # fmt: skip
-"""Parameter of the address → field."""
+"""The field of each parameter of the address."""
 
 SORTS: dict[str, Callable[[SummaryRecord, View], Any]] = {
     "started": lambda run, view: run.started,
@@ -39,36 +39,36 @@ SORTS: dict[str, Callable[[SummaryRecord, View], Any]] = {
     "epochs": lambda run, view: run.last_epoch or run.epochs or None,
     "duration": lambda run, view: run_seconds(run, view.now),
 }
-"""Column → what runs are sorted by."""
+"""The sort key of each column."""
 
 
 @dataclass(frozen=True)
 class RunQuery:
-    """Empty filters let every run through."""
+    """A query of the list of runs. Empty filters match every run."""
 
     text: str = ""
-    """Words that must all be in what is known of a run."""
+    """Words that must all occur in the facts of a run."""
     model: str = ""
     owner: str = ""
     state: str = ""
     since: str = ""
-    """First day on which a run may have started, in UTC."""
+    """The first day on which a run may have started, in UTC."""
     until: str = ""
-    """The last such day."""
+    """The last day on which a run may have started, in UTC."""
     sort: str = "-started"
-    """A column of `SORTS`; with a minus from the highest down."""
+    """A column of `SORTS`; with a minus, from the highest value down."""
     size: int = 100
     page: int = 1
     selected: tuple[str, ...] = ()
-    """Ids of runs that are to be compared."""
+    """The ids of the runs to compare."""
 
     @property
     def filters(self) -> bool:
-        """Whether it leaves anything out."""
+        """Whether any filter is set."""
         return any((self.text, self.model, self.owner, self.state, self.since, self.until))
 
     def runs(self, view: View) -> list[SummaryRecord]:
-        """Every run that passes the filters, in order."""
+        """Returns every run that matches the filters, in order."""
         conditions = list(self._conditions(view).values())
         found = [run for run in view.snapshot.summaries if all(holds(run) for holds in conditions)]
         return self._ordered(found, view)
@@ -87,9 +87,9 @@ class RunQuery:
         return {name: holds for name, holds in conditions.items() if getattr(self, name)}
 
     def _ordered(self, runs: list[SummaryRecord], view: View) -> list[SummaryRecord]:
-        """Runs without a value come last. Equal ones are in the order of their start, the newest first."""
+        """Sorts runs. Those without a value come last; equal ones are ordered by start, the newest first."""
         column, down = self.sort.removeprefix("-"), self.sort.startswith("-")
-        if column == "started":  # as they are in the snapshot
+        if column == "started":  # the order of the snapshot
             return runs[::-1] if down else runs
         values = [(SORTS[column](run, view), run) for run in reversed(runs)]
         having = [(value, run) for value, run in values if not _is_missing(value)]
@@ -98,15 +98,15 @@ class RunQuery:
 
 
 def parsed(parameters: str) -> RunQuery:
-    """The query of an address.
+    """Returns the query of an address.
 
     Raises:
-        QueryError: a parameter is unknown, or has no such value.
+        QueryError: a parameter is unknown, or its value is invalid.
     """
     given = fields(parameters)
     if unknown := [name for name, _ in given if name not in _NAMES]:
         known = ", ".join(_NAMES)
-        raise QueryError(f"The list of runs has no parameter {unknown[0]!r:.60}. It has {known}.")
+        raise QueryError(f"The list of runs has no parameter {unknown[0]!r:.60}. Its parameters are {known}.")
     selected = dict.fromkeys(value for name, value in given if name == "run")
     values: dict[str, Any] = {_NAMES[name]: value for name, value in given if name != "run"}
     for name in ("size", "page"):
@@ -118,13 +118,13 @@ def parsed(parameters: str) -> RunQuery:
 
 
 def fields(parameters: str) -> list[tuple[str, str]]:
-    """Names and values of an address's parameters; empty ones are left out, as a form sends them.
+    """Returns the names and values of an address's parameters, without empty ones, which forms send too.
 
     Raises:
         QueryError: they are too long.
     """
     if len(parameters) > LONGEST:
-        raise QueryError(f"The address is too long: its parameters may have {LONGEST:,} characters.", 414)
+        raise QueryError(f"The address is too long: its parameters may have at most {LONGEST:,} characters.", 414)
     return [(name, value.strip()) for name, value in parse_qsl(parameters) if value.strip()]
 
 
@@ -144,20 +144,20 @@ def _check_choice(name: str, value: object, known: Collection[object]) -> None:
 
 def _number(name: str, text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 9 and int(text)):
-        raise QueryError(f"{name} is a number from 1 up, not {text!r:.60}.")
+        raise QueryError(f"{name} must be a number of at least 1, not {text!r:.60}.")
     return int(text)
 
 
 def _midnight(day: str) -> float:
-    """Unix time of a day's first moment in UTC; of no day the earliest time there is.
+    """Returns the Unix time at which a day starts in UTC; for an empty day, the earliest possible time.
 
     Raises:
-        QueryError: it is no day.
+        QueryError: it is not a day.
     """
     try:
         found = date.fromisoformat(day) if day else date.min
     except ValueError:
-        raise QueryError(f"{day!r:.60} is not a date. Give one such as 2026-11-26.") from None
+        raise QueryError(f"{day!r:.60} is not a date. Enter a date such as 2026-11-26.") from None
     return datetime(found.year, found.month, found.day, tzinfo=UTC).timestamp()
 
 
@@ -171,7 +171,7 @@ def _has(run: SummaryRecord, words: list[str]) -> bool:
 
 
 def _plain(text: str) -> str:
-    """Without case, and with one spelling of each letter."""
+    """Returns the text without case, and with one form of each letter."""
     return unicodedata.normalize("NFC", text.casefold())
 
 

@@ -1,4 +1,4 @@
-"""What all of the exporter's pages have in common."""
+"""The common parts of the exporter's pages."""
 
 from __future__ import annotations
 
@@ -16,41 +16,41 @@ from catwalk_exporter.snapshot import Snapshot
 
 @dataclass(frozen=True)
 class View:
-    """The ledger at one moment, and where people find the other servers."""
+    """The ledger at one moment, and the addresses of the other servers."""
 
     snapshot: Snapshot
     settings: Settings
     now: float
-    """Unix time."""
+    """The Unix time."""
     store_up: bool
-    """The snapshot is fresh."""
+    """Whether the snapshot is fresh."""
 
     def state(self, summary: SummaryRecord) -> str:
-        """A run's state, with `stalled` and `lost`."""
+        """Returns a run's state, including `stalled` and `lost`."""
         return shown_state(summary, self.now, self.settings.stalled_seconds)
 
     def header(self, here: str = "Runs", *own: Html) -> Html:
-        """The way to other pages; see :func:`catwalk.web.header.header`."""
+        """Returns the navigation; see :func:`catwalk.web.header.header`."""
         return header(here, "", self.settings.links.get("courier"), *own)
 
     def notices(self) -> list[Html]:
-        """Says that what is shown may be old, where it may be."""
+        """Returns a notice if the shown state may be old."""
         if self.store_up:
             return []
         return [element("p", "The store does not answer. This page shows the last state that was read.", "bad")]
 
     def message(self, title: str, sentence: str, *own: Html, refresh_seconds: int = 0) -> str:
-        """A page that says one thing."""
+        """Returns a page with one message."""
         body = element("h1", title), element("p", sentence)
         return document(title, *body, navigation=self.header("", *own), refresh_seconds=refresh_seconds)
 
     def not_found(self) -> str:
-        """For any other address."""
+        """Returns the page for any other address."""
         return self.message("Not found", "There is no such page or run.")
 
 
 class QueryError(Exception):
-    """An address asks for what can't be shown. The message is a sentence for the page."""
+    """An address asks for something that can't be shown. The message is a sentence for the page."""
 
     def __init__(self, sentence: str, status: int = 400) -> None:
         super().__init__(sentence)
@@ -58,10 +58,10 @@ class QueryError(Exception):
 
 
 def anchor(model: str) -> str:
-    """Where a model's card is on its page: by the name that Prometheus has of it, and so dashboards."""
+    """Returns the anchor of a model's card on its page, by the name that Prometheus and dashboards use."""
     return f"model-{quote(label_value(model), safe='')}"
 
 
 def run_link(run_id: str) -> Html:
-    """Leads to a run's report."""
+    """Returns a link to a run's report."""
     return link(f"/runs/{run_id}", run_id)

@@ -37,17 +37,20 @@ def texts(out: Path) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        (["--selector", "1a=b"], "--selector 1a is no name of a label: letters, digits and _, and no digit first"),
+        (
+            ["--selector", "1a=b"],
+            "--selector 1a is not a label name: use letters, digits and _, and don't begin with a digit",
+        ),
         (["--selector", "team"], "--selector: expected name=value; got 'team'"),
         (["--selector", "a=b", "--selector", "a=c"], "--selector: expected each name once; got a twice"),
         (["--selector", "model=b"], "--selector model is a label that Catwalk's own series have; choose another name"),
-        (["--selector", 'a=b"c'], "--selector a has a value that is no plain text: 'b\"c'"),
+        (["--selector", 'a=b"c'], "--selector a has a value that is not plain text: 'b\"c'"),
         (
             ["--job", "airflow=a"],
-            "--job airflow is none of Catwalk's servers; these are exporter, statsd_exporter, courier",
+            "--job airflow is not one of Catwalk's servers, which are exporter, statsd_exporter, courier",
         ),
-        (["--job", "courier=a"], "--job courier names a job, but no --courier-url says that there is a courier"),
-        (["--job", "exporter=statsd_exporter"], "--job gives two servers one name; they need a job each"),
+        (["--job", "courier=a"], "--job courier names a job, but there is no courier: give --courier-url too"),
+        (["--job", "exporter=statsd_exporter"], "--job gives two servers the same name; each needs its own"),
         (
             ["--threshold", "runs_blocked=few"],
             "such as runs_blocked=5; got 'runs_blocked=few'",
@@ -56,14 +59,20 @@ def texts(out: Path) -> dict[str, str]:
             ["--threshold", "runs_blocked=nan"],
             "--threshold: expected name=number, such as runs_blocked=5",
         ),
-        (["--threshold", "nothing=1"], "--threshold nothing is none of the thresholds, which are baseline_runs, "),
+        (["--threshold", "nothing=1"], "--threshold nothing is not one of the thresholds, which are baseline_runs, "),
         (["--threshold", "disk_free_bytes=1"], "disk_free_bytes:critical, disk_free_bytes:warning"),
-        (["--courier-url", "http://c"], "runbooks are linked to one place: give --courier-url, if you run the courier"),
-        (["--runbooks-url", ""], "runbooks are linked to one place"),
+        (
+            ["--courier-url", "http://c"],
+            "alerts link to runbooks in one place: give --courier-url, if you run the courier",
+        ),
+        (["--runbooks-url", ""], "alerts link to runbooks in one place"),
         (["--grafana-url", "grafana:3000"], "--grafana-url must hold a URL that begins with http:// or https://"),
-        (["--exporter-url", "http://me:key@e"], "--exporter-url has a user or a password in it, which every alert"),
-        (["--exporter-url", "http://e/?a=b"], "--exporter-url is where links begin: it can't have a ? or # in it"),
-        (["--owner", " "], "--owner takes the name of an owner of models, as `catwalk models` lists it, not nothing"),
+        (["--exporter-url", "http://me:key@e"], "--exporter-url contains a user or a password, which every alert"),
+        (["--exporter-url", "http://e/?a=b"], "--exporter-url is the beginning of links, so it can't contain a ? or #"),
+        (
+            ["--owner", " "],
+            "--owner takes the name of an owner of models, as `catwalk models` lists it, and must not be empty",
+        ),
         (["--owner", "a  b", "--owner", "a b"], "--owner is given twice for a b"),
         (["--datasource", "My Prometheus"], "--datasource takes the uid of a data source"),
         (["--folder", "a/b"], "--folder takes the name of a folder in Grafana, without a /"),
@@ -114,7 +123,7 @@ def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path, capsys: pyt
     (tmp_path / "file").write_text("")
     assert bundle(tmp_path / "file" / "out", *PLACES) == 1
     said = capsys.readouterr().err
-    assert f"--out {tmp_path / 'file' / 'out'} can't be written to" in said and said.count("\n") == 1
+    assert f"can't write to --out {tmp_path / 'file' / 'out'}" in said and said.count("\n") == 1
 
 
 def test_a_disk_that_fills_up_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

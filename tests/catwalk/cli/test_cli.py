@@ -329,10 +329,10 @@ def test_promote_and_rollback_by_hand_say_what_is_in_service(
     assert catwalk("promote", SECOND).code == 2
     said = catwalk("promote", SECOND, "--reason", "try it", "--by", "ada").out
     assert said == f"mlp-synthetic: run {SECOND} is in service in place of {FIRST}, by ada: try it\n"
-    one_line(catwalk("promote", SECOND, "--reason", "again"), "is the champion already")
+    one_line(catwalk("promote", SECOND, "--reason", "again"), "is already the champion")
     record = catwalk("rollback", "--reason", "too slow", "--by", "bob", "--json").json()
     assert (record["run_id"], record["by"], record["history"][-1]["rollback"]) == (FIRST, "bob", True)
-    one_line(catwalk("rollback", "--reason", "more"), "nothing was before it")
+    one_line(catwalk("rollback", "--reason", "more"), "there is no earlier one")
 
 
 @pytest.fixture
@@ -404,7 +404,7 @@ def test_report_is_built_again_stored_and_written(
     assert (facts["run_id"], facts["url"]) == (FIRST, ""), "no exporter runs here"
     assert facts["file"] == str(out / "report.html")
     assert "loss_and_accuracy" not in facts["missing"]
-    assert facts["missing"]["reliability"].endswith("predictions.safetensors is gone from the store.")
+    assert facts["missing"]["reliability"].endswith("predictions.safetensors is no longer in the store.")
     assert (out / "report.html").read_bytes() == s3_store.get(run.key("report.html")).body
     assert (out / "figures" / "loss_and_accuracy.png").read_bytes().startswith(b"\x89PNG")
     said = catwalk("report", "latest").out
@@ -412,7 +412,7 @@ def test_report_is_built_again_stored_and_written(
     assert "without worst mistakes: The object" in said
     one_line(catwalk("report", SECOND), "there is no run")
     (tmp_path / "file").write_text("")
-    one_line(catwalk("report", FIRST, "--out", str(tmp_path / "file")), "choose another with --out")
+    one_line(catwalk("report", FIRST, "--out", str(tmp_path / "file")), "choose another folder with --out")
 
 
 def test_compare_shows_the_differences_between_runs(catwalk: Any, s3_store: Store, tmp_path: Path) -> None:
@@ -420,7 +420,7 @@ def test_compare_shows_the_differences_between_runs(catwalk: Any, s3_store: Stor
     make_run(s3_store, SECOND, time.time(), epochs=3)
     done = catwalk("compare", FIRST, SECOND, "--out", str(tmp_path / "side by side"))
     assert f"{FIRST}  █▁" in done.out and f"{SECOND}  █▃▁" in done.out
-    assert "predictions.safetensors is gone from the store" in done.out
+    assert "predictions.safetensors is no longer in the store" in done.out
     assert done.out.splitlines()[-1] == str(tmp_path / "side by side" / "report.html")
     assert (tmp_path / "side by side" / "figures" / "loss.png").exists()
     facts = catwalk("compare", SECOND, "--where", "model = mlp-synthetic", "--json").json()
@@ -443,12 +443,12 @@ def test_a_comparison_does_not_depend_on_its_page(
     done = catwalk("compare", FIRST, SECOND)
     assert (done.code, FIRST in done.out, "report.html" in done.out) == (0, True, False)
     assert done.err.count("\n") == 1
-    assert f"no page was written: {file}/comparison can't be written to: Not a directory" in done.err
+    assert f"no page was written: can't write to {file}/comparison: Not a directory" in done.err
     done = catwalk("compare", FIRST, SECOND, "--json")
     assert (done.code, done.json()["file"], len(done.json()["runs"])) == (0, None, 2)
     done = catwalk("compare", FIRST, SECOND, "--out", str(file))
     assert (done.code, FIRST in done.out, done.err.count("\n")) == (1, True, 1), "what was asked for is missing"
-    assert "choose another with --out, or - for standard output" in done.err
+    assert "choose another folder with --out, or - for standard output" in done.err
     for command in (["compare", FIRST, SECOND], ["report", FIRST]):
         page = catwalk(*command, "--out", "-")
         assert (page.code, page.err) == (0, "")
@@ -645,13 +645,13 @@ def test_predict_answers_only_for_pictures_that_show_something(
     done = catwalk("predict", str(blank), str(good), str(text))
     assert (done.code, done.out.count("\n"), done.out.startswith(f"{good}: ")) == (1, 1, True)
     [first, second] = done.err.splitlines()
-    assert first.startswith(f"catwalk: nothing is to be seen in {blank}")
+    assert first.startswith(f"catwalk: {blank} shows nothing")
     assert second.startswith(f"catwalk: {text} is no picture")
     done = catwalk("predict", str(blank), str(good), str(text), "--json")
     first, answer, last = done.json()["predictions"]
     assert (done.code, answer["image"], len(answer["classes"])) == (1, str(good), 3)
     assert (first["image"], last["image"]) == (str(blank), str(text))
-    assert "nothing is to be seen" in first["error"]
+    assert "shows nothing" in first["error"]
     assert "is no picture" in last["error"]
 
 

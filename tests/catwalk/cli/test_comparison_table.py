@@ -96,6 +96,6 @@ def test_runs_with_other_classes_say_what_is_compared() -> None:
     base = predictions(1)
     found = comparison(seen(1, base), seen(2, reordered(predictions(2, base.labels), GARMENTS[:1:-1])))
     text = " ".join(printed(found, 120).split())
-    assert "Its classes are not the baseline's (8 here, 10 there)" in text
+    assert "Its classes differ from the baseline's (8 here, 10 there)" in text
     assert "trouser" not in text and "ankle-boot" in text
     assert as_plain(found)["runs"][1]["note"] in text

@@ -123,8 +123,8 @@ def test_every_way_delivers_both_the_start_and_the_end(
     assert f"Test of the notifications of {receivers.EVERYBODY}" in bodies("/slack")[0]["attachments"][0]["title"]
     assert "Test of the notifications of model" in bodies("/model")[0]["attachments"][0]["title"]
     texts = [body["text"] for body in bodies("/slack") if "text" in body]  # the ends of alerts may come behind it
-    assert [text.startswith("*TEST: Catwalk's call-out works*") for text in texts] == [True]
-    assert "TEST: Catwalk's call-out works" in (site.home / "called").read_text()
+    assert [text.startswith("*TEST: Catwalk's callout works*") for text in texts] == [True]
+    assert "TEST: Catwalk's callout works" in (site.home / "called").read_text()
     recipients = {recipient for mail in site.mailbox.recipients for recipient in mail}
     assert recipients == {"ops@example.test", "ml@example.test"}
     assert [one["event_action"] for one in bodies("/pagerduty") if one["routing_key"] == "R0UT1NG"][:1] == ["trigger"]

@@ -52,9 +52,27 @@ def test_a_stored_decision_is_made_again(run_id: str) -> None:
         assert now.sentence == as_said_today(check.sentence)
 
 
+REWORDED = (
+    (r" images( and|\.$)", r" examples\1"),  # version 0.1.0 knew only images
+    (
+        r"is there, with the right hash, and all models saw",
+        "exists and has the right hash, and all models were tested on",
+    ),
+    (r"same test examples\.$", "same examples."),
+    (
+        r"alone right on (\d+) examples and alone wrong on (\d+) of ([\d,]+)",
+        r"only it is right on \1 of \3 examples, and only the other on \2",
+    ),
+    (r"^Against the", "Compared with the"),
+    (r"not surely within", "not certainly within"),
+)
+"""What has the same meaning in other words since."""
+
+
 def as_said_today(sentence: str) -> str:
-    """It knew images only."""
-    return re.sub(r" images( and|\.$)", r" examples\1", sentence)
+    for then, now in REWORDED:
+        sentence = re.sub(then, now, sentence)
+    return sentence
 
 
 def decided_again(run_id: str, stored: DecisionRecord) -> Ruling:

@@ -151,7 +151,7 @@ def test_a_test_set_too_small_for_the_margin_ships_nothing_for_newer_data() -> N
     assert check(ruling, "better").verdict == "inconclusive"
     assert check(ruling, "test_set_size").verdict == "inconclusive"
     assert (ruling.decision, ruling.reason) == ("hold", "inconclusive")
-    assert "A margin of 1.10 points takes" in ruling.sentence
+    assert "A margin of 1.10 points needs" in ruling.sentence
     wide = judged(problem, one, ("champion", other), examples=NEWER, thresholds=Thresholds(margin=0.03))
     assert (wide.decision, wide.reason) == ("ship", "newer_data")
 
@@ -161,7 +161,7 @@ def test_fewer_than_a_hundred_positives_decide_nothing() -> None:
     good, bad = (problem.measure(labels, np.where(labels, up, 0.01)) for up in (0.9, 0.02))
     ruling = judged(problem, good, ("champion", bad), examples=NEWER)
     assert (ruling.decision, ruling.reason) == ("hold", "inconclusive")
-    assert ruling.sentence.count("There are 99 examples of class 1; a comparison takes 100 of each.") == 1
+    assert ruling.sentence.count("There are 99 examples of class 1; a comparison needs 100 of each.") == 1
 
 
 @pytest.mark.parametrize("role", ["champion", "anchor"])
@@ -174,7 +174,7 @@ def test_other_examples_decide_nothing_and_the_decision_says_so(role: str) -> No
     baselines = [PairedBaseline(name, found) for name, found in pairs.items()]  # type: ignore[arg-type]
     ruling = judge(problem, good, baselines, {}, NEWER)
     assert (ruling.decision, ruling.reason) == ("hold", "inconclusive")
-    assert f"The {role}: Not comparable: 0 of 4,000 test examples have their key in both" in ruling.sentence
+    assert f"The {role}: Not comparable: 0 of 4,000 test examples are in both" in ruling.sentence
 
 
 def test_trouble_holds() -> None:

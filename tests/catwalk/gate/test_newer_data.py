@@ -33,7 +33,12 @@ def dataset(as_of: str, source: str = "feed") -> DatasetRecord:
         (dataset("2026-11-25"), dataset("2026-11-25"), False, "No newer data: as of 2026-11-25, and the champion's is"),
         (dataset("2026-11-24"), dataset("2026-11-25"), False, "No newer data: as of 2026-11-24"),
         (dataset("2026-11-25T12:00+02:00"), dataset("2026-11-25T11:00Z"), False, "No newer data"),
-        (dataset("2026-11-26", "shop"), dataset("2026-11-25"), False, "No newer data: it is of shop, and the champion"),
+        (
+            dataset("2026-11-26", "shop"),
+            dataset("2026-11-25"),
+            False,
+            "No newer data: it is from shop, and the champion",
+        ),
         (dataset("2026-11-26", ""), dataset("2026-11-25"), True, "Newer data"),
     ],
 )
@@ -69,7 +74,7 @@ def test_a_later_day_of_the_feed_is_newer_only_than_an_earlier_one(ledger: Ledge
     newer = compare_examples(late, early)
     assert newer.newer
     assert newer.sentence.startswith("Newer data: it learnt from all examples of the champion, and from ")
-    assert newer.sentence.endswith(" It is as of 2026-11-01, and the champion's as of 2026-02-01.")
+    assert newer.sentence.endswith(" It is as of 2026-11-01, and the champion's is as of 2026-02-01.")
     back = compare_examples(early, late)
     assert (back.newer, back.sentence) == (
         False, "No newer data: as of 2026-02-01, and the champion's is as of 2026-11-01.",
@@ -82,7 +87,7 @@ def test_a_later_day_that_lacks_examples_of_the_champion_is_not_newer(ledger: Le
     other = ingested(ledger, "2026-11-01", drifts="2026-03-01 brightness 0.5")
     found = compare_examples(other, champion)
     assert not found.newer
-    assert "examples it lacks" in found.sentence
+    assert "No newer data: it lacks " in found.sentence
 
 
 def test_a_run_s_day_is_in_its_configuration_its_dataset_its_summary_and_comparisons(ledger: Ledger) -> None:

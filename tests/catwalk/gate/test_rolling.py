@@ -98,7 +98,10 @@ def test_a_year_in_four_nights(ledger: Ledger) -> None:
     _, held = night(ledger, "2026-10-20", POOR)
     assert check(held, "anchor_fresh").verdict == "failed"
     assert outcome(held) == ("hold", "anchor_stale"), held.sentence
-    assert "it is stale, so until its settings, trained anew, replace it, only what is better ships" in held.sentence
+    assert (
+        "it is stale, so until a newly trained model with its settings replaces it, only better models ship"
+        in held.sentence
+    )
     assert not [entry for entry in held.checks if entry.check == "not_inferior_anchor"], "its examples tell nothing"
     assert current(ledger)[0].anchor == best.run_id, "other settings than the anchor's"
 
@@ -172,7 +175,7 @@ def test_decisions_are_counted_by_the_examples_that_make_them(ledger: Ledger) ->
     far = at(ledger, "2026-10-28", ("ingest",))
     assert count_decision(far, dataset_of(far)) == 1, "all of its examples are new"
     ledger.store.put(key, b"{")
-    with pytest.raises(DamagedError, match="delete it, and counting begins anew"):
+    with pytest.raises(DamagedError, match="delete it to restart the count"):
         count_decision(far, dataset_of(far))
 
 

@@ -27,8 +27,8 @@ def test_a_model_that_serves_as_it_was_tested_ships() -> None:
     check = serves(Served(**WELL), GateConfig(serve_memory_bytes_cap=600_000_000, serve_p99_seconds_cap=1.0))
     assert (check.verdict, check.value, check.threshold) == ("passed", 0.02, 1.0)
     assert check.sentence == (
-        "In a server of its own it answers 200 of 200 examples as in its test, answers one in a hundred after 0.020 s, "
-        "is ready after 3.0 s, and uses 600,000,000 bytes."
+        "In a separate server it gives the same answer as in its test to 200 of 200 examples, "
+        "has a 99th percentile of 0.020 s, is ready after 3.0 s, and uses 600,000,000 bytes."
     )
     assert decided(check) == ("ship", "first")
 
@@ -39,8 +39,8 @@ CAPPED = GateConfig(serve_memory_bytes_cap=10**9, serve_p99_seconds_cap=1.0, ser
 @pytest.mark.parametrize(
     ("did", "said"),
     [
-        ({"other_answers": 1}, "answers 199 of 200 examples as in its test alone"),
-        ({"p99_seconds": 1.001}, "after 1.001 s, above the cap of 1.000 s"),
+        ({"other_answers": 1}, "gives the same answer as in its test to only 199 of 200 examples"),
+        ({"p99_seconds": 1.001}, "99th percentile of 1.001 s, above the cap of 1.000 s"),
         ({"start_seconds": 120.1}, "ready after 120.1 s, above the cap of 120.0 s"),
         ({"memory_bytes": 10**9 + 1}, "uses 1,000,000,001 bytes, above the cap of 1,000,000,000 bytes"),
     ],

@@ -100,7 +100,7 @@ def test_a_part_of_the_data_is_never_newer(new_run: Callable[..., Run]) -> None:
     (check,) = [check for check in record.checks if check.check == "newer_data"]
     assert (check.verdict, check.sentence) == (
         "skipped",
-        "No newer data: of the champion's 520 examples it lacks 20.",
+        "No newer data: it lacks 20 of the champion's 520 examples.",
     )
     assert champion.run_id == record.champion
 
@@ -110,10 +110,10 @@ def test_a_part_of_the_data_is_never_newer(new_run: Callable[..., Run]) -> None:
     [
         ({"train_examples": 520}, True, "from all examples of the champion, and from 20 more"),
         ({"validation_examples": 50, "train_examples": 550}, True, "from all examples of the champion, and from 50"),
-        ({"train_examples": 480}, False, "of the champion's 500 examples it lacks 20"),
-        ({"split_seed": 1, "train_examples": 5_000}, False, "of the champion's 500 examples it lacks 4"),
-        ({"split_seed": 1}, False, "of the champion's 500 examples it lacks 4"),
-        ({"validation_examples": 200}, False, "of the champion's 500 examples it lacks 100"),
+        ({"train_examples": 480}, False, "it lacks 20 of the champion's 500 examples"),
+        ({"split_seed": 1, "train_examples": 5_000}, False, "it lacks 4"),
+        ({"split_seed": 1}, False, "it lacks 4"),
+        ({"validation_examples": 200}, False, "it lacks 100 of the champion's 500 examples"),
         ({"seed": 12}, False, "it learnt from the same examples as the champion"),
     ],
 )
@@ -136,7 +136,7 @@ def test_missing_data_is_not_newer_and_the_decision_says_so(new_run: Callable[..
     champion.store.delete(f"datasets/{record.sha256}/train.safetensors")
     decided(newer)
     assert decision(newer) == ("hold", "no_better")
-    assert "Whether its data is newer is not known, so it counts as not newer: datasets/" in sentence(newer)
+    assert "It is unknown whether its data is newer, so it counts as not newer: datasets/" in sentence(newer)
 
 
 def spoil(run: Run, name: str, body: bytes) -> None:
@@ -155,7 +155,7 @@ def test_a_damaged_champion_holds_until_someone_acts(name: str, new_run: Callabl
     cut(old, name)
     new = decided(new_run(**BETTER))
     assert decision(new) == ("hold", "precondition")
-    assert "The champion can't be compared with: " in sentence(new)
+    assert "A comparison with the champion is not possible: " in sentence(new)
     assert old.run_id in sentence(new) and "`catwalk promote RUN` or `catwalk rollback`" in sentence(new)
     promote_by_hand(new, "ada", "the old one is damaged")
     assert in_service(new) == new.run_id
@@ -168,7 +168,7 @@ def test_a_damaged_anchor_holds_and_is_replaced_by_hand(new_run: Callable[..., R
     cut(best, "evaluation.json")
     new = decided(new_run())
     assert decision(new) == ("hold", "precondition")
-    assert "The anchor can't be compared with: " in sentence(new)
+    assert "A comparison with the anchor is not possible: " in sentence(new)
     assert promote_by_hand(new, "ada", "the best is lost").anchor == new.run_id
 
 
@@ -265,7 +265,7 @@ def test_promotions_and_rollbacks_by_hand_keep_their_history(new_run: Callable[.
     assert in_service(a) == b.run_id
     record = rollback(a.store, MODEL, "bob", "b too")
     assert in_service(a) == a.run_id
-    with pytest.raises(CatwalkError, match="is the first champion of mlp-synthetic: nothing was before it"):
+    with pytest.raises(CatwalkError, match="is the first champion of mlp-synthetic; there is no earlier one"):
         rollback(a.store, MODEL, "bob", "once more")
     told = [(change.run_id, change.previous, change.by, change.reason, change.rollback) for change in record.history]
     assert told == [
@@ -275,7 +275,7 @@ def test_promotions_and_rollbacks_by_hand_keep_their_history(new_run: Callable[.
         (b.run_id, c.run_id, "bob", "c is slow", True),
         (a.run_id, b.run_id, "bob", "b too", True),
     ]
-    with pytest.raises(CatwalkError, match="is the champion already"):
+    with pytest.raises(CatwalkError, match="is already the champion"):
         promote_by_hand(a, "ada", "again")
 
 

@@ -58,6 +58,6 @@ def test_the_gate_names_the_class_that_is_worst_and_the_one_that_got_worse() -> 
 def test_a_champion_of_other_classes_is_not_compared_with(new_run: Callable[..., Run]) -> None:
     ours, theirs = new_run(), new_run()
     theirs.__dict__["record"] = dataclasses.replace(theirs.record, classes=THREE)
-    told = f"run {theirs.run_id} tells other classes apart than run {ours.run_id}"
+    told = f"the classes of run {theirs.run_id} differ from those of run {ours.run_id}"
     with pytest.raises(ArtifactError, match=re.escape(told)):
         predicted_by(ours, theirs)

@@ -43,7 +43,7 @@ def test_a_difference_beyond_the_margin_that_is_not_excluded_is_inconclusive() -
     found = errors(-0.025, noise=scale)
     assert found.p > 0.01 and found.examples_needed <= N
     assert found.verdict == "inconclusive"
-    assert found.why.startswith("A difference of 0.0") and "EUR worse is not excluded" in found.why
+    assert found.why.startswith("A difference of 0.0") and "EUR worse, is not excluded" in found.why
 
 
 def test_a_test_set_that_is_too_small_says_how_many_examples_it_needs() -> None:
@@ -69,7 +69,7 @@ def test_a_hundred_positives_are_enough(positives: int, verdict: str) -> None:
     found = compare(Binary(), good.labels, good.loss, bad.loss)
     assert found.verdict == verdict
     if verdict == "inconclusive":
-        assert found.why == "There are 99 examples of class 1; a comparison takes 100 of each."
+        assert found.why == "There are 99 examples of class 1; a comparison needs 100 of each."
 
 
 def test_another_margin_is_used() -> None:
@@ -146,7 +146,7 @@ def test_common_keys_are_paired_in_any_order() -> None:
     assert (found.baseline - found.challenger == 0.5).all()
     assert found.challenger.tolist() == list(range(500, 1_400))
     assert found.rows.tolist() == list(range(100, 1_000))
-    assert found.sentence == "Compared by key: 900 of 1,000 test examples have their key in both test sets."
+    assert found.sentence == "Compared by key: 900 of 1,000 test examples are in both test sets."
 
 
 @pytest.mark.parametrize(
@@ -168,12 +168,12 @@ def test_without_that_nothing_is_compared_and_the_result_says_so() -> None:
     found: Pairs = pair(keyed(range(1_000)), keyed(range(900, 1_900)))
     assert (found.how, len(found.rows), len(found.challenger), len(found.baseline)) == ("inconclusive", 0, 0, 0)
     assert found.sentence == (
-        "Not comparable: 100 of 1,000 test examples have their key in both test sets, and it takes 500 and 80% of them."
+        "Not comparable: 100 of 1,000 test examples are in both test sets, and a comparison needs 500 and 80% of them."
     )
 
 
 def test_keys_that_repeat_or_are_too_few_are_refused() -> None:
-    with pytest.raises(InputError, match=r"keys: expected a key of its own for each example; got .*'b'.* 2 times"):
+    with pytest.raises(InputError, match=r"keys: expected a unique key for each example; got .*'b'.* 2 times"):
         Keyed(np.array(["a", "b", "b"]), np.zeros(3))
     with pytest.raises(InputError, match=r"keys: expected a key for each loss, shape \(3,\); got shape \(2,\)"):
         Keyed(np.array(["a", "b"]), np.zeros(3))

@@ -86,6 +86,6 @@ def test_figures_agree_with_plain_torch() -> None:
 
 
 def test_answers_of_another_shape_are_refused() -> None:
-    with pytest.raises(ArtifactError, match=r"logits of shape \(5, 3\), to 5 examples of 10 classes"):
+    with pytest.raises(ArtifactError, match=r"logits of shape \(5, 3\) for 5 examples of 10 classes"):
         PROBLEM.checked(np.zeros((5, 3)), 5)
     assert PROBLEM.checked(np.zeros((5, 10)), 5).dtype == np.float32

@@ -66,27 +66,27 @@ def test_a_problem_comes_back_from_its_record(problem: Problem) -> None:
 
 
 def test_a_record_of_another_kind_is_refused_in_a_sentence() -> None:
-    with pytest.raises(ConfigError, match="expected a kind out of multiclass, binary, regression; got 'ranking'"):
+    with pytest.raises(ConfigError, match="expected one of the kinds multiclass, binary, regression; got 'ranking'"):
         described({"kind": "ranking"})
 
 
 @pytest.mark.parametrize(
     ("make", "told"),
     [
-        (lambda: Binary(("a", "a")), "classes names two classes"),
-        (lambda: Binary(metric="f1"), "metric is log_loss or auc; got 'f1'"),  # type: ignore[arg-type]
+        (lambda: Binary(("a", "a")), "classes must name two classes"),
+        (lambda: Binary(metric="f1"), "metric must be log_loss or auc; got 'f1'"),  # type: ignore[arg-type]
         (lambda: Binary(costs=(1, 2)), "costs need a threshold"),
-        (lambda: Binary(threshold=0.5, costs=(1, -2)), "costs are two numbers"),
-        (lambda: Binary(threshold=0.5, costs=5), "costs are two numbers"),  # type: ignore[arg-type]
-        (lambda: Binary(threshold="half"), "threshold is a number; got 'half'"),  # type: ignore[arg-type]
-        (lambda: Binary(threshold=math.nan), "threshold is a number; got nan"),
-        (lambda: Binary(2), "Binary: classes names the classes, as a list; got 2"),  # type: ignore[arg-type]
-        (lambda: Binary("ab"), "Binary: classes names the classes, as a list; got 'ab'"),
-        (lambda: Multiclass(10), "Multiclass: classes names the classes, as a list; got 10"),  # type: ignore[arg-type]
-        (lambda: Multiclass(("a", "b", "a")), "classes names each class once"),
-        (lambda: Binary(clip="no"), "clip lies"),  # type: ignore[arg-type]
-        (lambda: Binary(clip=0.5), "clip lies between 0 and 0.5"),
-        (lambda: Multiclass(("a",)), "classes names two classes at least"),
+        (lambda: Binary(threshold=0.5, costs=(1, -2)), "costs must be two numbers"),
+        (lambda: Binary(threshold=0.5, costs=5), "costs must be two numbers"),  # type: ignore[arg-type]
+        (lambda: Binary(threshold="half"), "threshold must be a number; got 'half'"),  # type: ignore[arg-type]
+        (lambda: Binary(threshold=math.nan), "threshold must be a number; got nan"),
+        (lambda: Binary(2), "Binary: classes must be a list of names; got 2"),  # type: ignore[arg-type]
+        (lambda: Binary("ab"), "Binary: classes must be a list of names; got 'ab'"),
+        (lambda: Multiclass(10), "Multiclass: classes must be a list of names; got 10"),  # type: ignore[arg-type]
+        (lambda: Multiclass(("a", "b", "a")), "classes must name each class only once"),
+        (lambda: Binary(clip="no"), "clip must be"),  # type: ignore[arg-type]
+        (lambda: Binary(clip=0.5), "clip must be between 0 and 0.5"),
+        (lambda: Multiclass(("a",)), "classes must name at least two classes"),
     ],
 )
 def test_absurd_problems_are_refused(make: Any, told: str) -> None:

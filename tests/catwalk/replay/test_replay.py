@@ -130,17 +130,22 @@ def test_a_recent_run_is_sent_by_statsd(s3_store: Store, monkeypatch: pytest.Mon
         run = make_run(s3_store, NEW, time.time() - 11 * 3600)
         result = replay(run, observer_from_environment(), None, time.time())
         assert (result.transport, result.points) == ("statsd", len(run_points(run)))
-        assert result.sentence.endswith("sent by StatsD; Prometheus has them")
+        assert result.sentence.endswith("sent through StatsD; Prometheus has them")
         assert len(exporter.scrape().of("ml_")) == result.points
         monkeypatch.setattr("catwalk.replay.resend.ARRIVAL_SECONDS", 4.0)
         with socket.create_connection(("127.0.0.1", exporter.port)) as sender:
             sender.sendall(b"airflow.ti.start,dag_id=a,__name__=x:1|c\n")
         wait_until(lambda: status(exporter.web_port) == 500)
         other = make_run(s3_store, OTHER, time.time() - 11 * 3600)
-        with pytest.raises(CatwalkError, match="were sent, but Prometheus has 0 of them after 4 s; `catwalk doctor`"):
+        with pytest.raises(
+            CatwalkError, match="were sent, but Prometheus has 0 of them after 4 s; run `catwalk doctor`"
+        ):
             replay(other, observer_from_environment(), None, time.time())
         server.stop()
-        assert "is not known, since" in replay(run, observer_from_environment(), None, time.time()).sentence
+        assert (
+            "it is unknown whether Prometheus has them"
+            in replay(run, observer_from_environment(), None, time.time()).sentence
+        )
     finally:
         exporter.stop()
     with pytest.raises(CatwalkError, match="could not be sent; is statsd_exporter running at"):
@@ -163,7 +168,7 @@ def status(port: int) -> int:
 def test_points_without_room_beside_other_runs_are_not_sent(s3_store: Store) -> None:
     run = make_run(s3_store, NEW, time.time() - 3600)
     assert take_again(s3_store, make_run(s3_store, OTHER, time.time()).record, RUNS_SHARE)
-    with pytest.raises(CatwalkError, match=r"points of run .* have no room in Prometheus .*; try again in an hour"):
+    with pytest.raises(CatwalkError, match=r"points of run .* don't fit into Prometheus .*; try again in an hour"):
         replay(run, Silent(), None, time.time())
 
 

@@ -54,7 +54,7 @@ def test_a_ledger_that_cannot_be_read_stops_nothing(make_run: Any, caplog: pytes
     run, listener = make_run(), Listener()
     run.attempts = broken
     assert send_again(run, listener, ended=True) == Sent(0, 2 + 1)
-    assert caplog.messages == ["points can't be sent again: S3 does not answer"]
+    assert caplog.messages == ["can't resend points: S3 does not answer"]
 
 
 def test_points_without_room_are_not_sent_and_count_as_lost(
@@ -64,7 +64,7 @@ def test_points_without_room_are_not_sent_and_count_as_lost(
     assert take_again(run.store, replace(run_record, run_id="20261123T030000Z-00000001"), RUNS_SHARE)
     assert send_again(run, listener, ended=True) == Sent(0, 2 + len(run_points(run)))
     assert listener.sent == []
-    assert "have taken all the room" in caplog.text
+    assert "other runs use all the series" in caplog.text
 
 
 @pytest.mark.parametrize("said", [{}, {"epochs": 4}])

@@ -69,7 +69,7 @@ def test_a_failed_run_says_what_is_missing_and_why(make_facts: Callable[..., Fac
     report = assemble(failed(make_facts(), f"the loss is not finite {HOSTILE}"), 1.79e9)
     page = check_page(report.html)
     assert "This run has no decision: it failed in train." in page.text
-    assert "Missing are a trained model, a test score and a decision." in page.text
+    assert "Missing: a trained model, a test score and a decision." in page.text
     assert f"the loss is not finite {HOSTILE}" in page.text
     assert "loss_and_accuracy" in report.figures, "what was trained is shown"
     assert set(report.missing) == {
@@ -145,7 +145,7 @@ def test_writing_gives_a_page_and_its_figures(tmp_path: Path) -> None:
     assert page.read_bytes() == report.html
     assert (page.parent / "figures" / "a.png").read_bytes() == b"png"
     (tmp_path / "file").write_text("")
-    with pytest.raises(CatwalkError, match="choose another with --out"):
+    with pytest.raises(CatwalkError, match="choose another folder with --out"):
         write(report, tmp_path / "file")
 
 
@@ -155,7 +155,7 @@ def test_a_page_of_any_number_of_classes(count: int, make_facts: Callable[..., F
     page = check_page(report.html)
     assert report.missing == {}
     assert page.text.count(", share of training") == min(count, 12)
-    assert (f"Shown are the 12 most changed of {count} classes." in page.text) == (count > 12)
+    assert (f"The 12 most changed of {count} classes." in page.text) == (count > 12)
     assert len(report.html) < 1_500_000
 
 
@@ -180,4 +180,4 @@ def test_shares_of_training_are_compared_by_name(theirs: list[str], make_facts: 
     assert "dress, share of training10.00%50.00%-40.00%" in text
     has_bag = "bag" in of
     assert f"bag, share of training10.00%{'3.00%+7.00%' if has_bag else '––'}" in text
-    assert ("It has other classes (7, here 10): they are compared by name." in text) == (not has_bag)
+    assert ("Its classes differ (7, here 10): they are compared by name." in text) == (not has_bag)

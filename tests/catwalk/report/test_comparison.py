@@ -93,7 +93,7 @@ def test_other_test_images_are_not_compared_and_the_page_says_so() -> None:
     other = predictions(2, base.labels[::-1].copy())
     pairs = compare_with_baseline([entry(1, base), entry(2, other), entry(3, None)])
     assert [pair.overall for pair in pairs] == [None, None]
-    assert "other examples" in pairs[0].why
+    assert "different examples" in pairs[0].why
     assert pairs[1].why == "It was never tested."
 
 
@@ -145,7 +145,7 @@ def test_one_run_that_diverged_does_not_flatten_the_others() -> None:
     found = comparison(*(entry(n, same) for n in (9, 10, 11, 12)), diverged)
     drawing = curves.loss(found)
     assert drawing.figure.axes[0].get_ylim()[1] < 5
-    assert "Values far from all others lie outside the chart." in drawing.note
+    assert "Values far from all others are outside the chart." in drawing.note
 
 
 def test_an_accuracy_of_nan_is_left_out_of_the_figure() -> None:
@@ -208,8 +208,8 @@ def test_runs_with_other_classes_are_compared_on_those_that_both_have() -> None:
     assert [name for name, one in pair.classes.items() if one.significant] == ["shirt"]
     assert pair.overall and pair.overall.only_baseline == 0 and pair.overall.value > 0
     assert pair.note == (
-        "Its classes are not the baseline's (9 here, 10 there): the differences, in all and by class, are about the 8 "
-        "classes that both have by name, and their 800 test examples."
+        "Its classes differ from the baseline's (9 here, 10 there): the differences, overall and by class, cover the 8 "
+        "class names that both have, and their 800 test examples."
     )
     report = compare_page.build(found)
     assert report.missing == {}
@@ -230,13 +230,19 @@ def test_many_runs_with_other_classes_still_show_their_disagreements() -> None:
 @pytest.mark.parametrize(
     ("other", "why"),
     [
-        (seen(2, predictions(2, classes=["dress", "hat", "cap"])), "it was tested on other examples than the baseline"),
-        (seen(2, predictions(2, classes=["hat", "cap"])), "none that was tested is in both"),
-        (seen(2, reordered(predictions(2), GARMENTS[1:]), seed=1), "it was tested on other examples than the baseline"),
-        (entry(2, reordered(predictions(2), GARMENTS[1:])), "it was tested on other examples than the baseline"),
+        (
+            seen(2, predictions(2, classes=["dress", "hat", "cap"])),
+            "it was tested on different examples from the baseline's",
+        ),
+        (seen(2, predictions(2, classes=["hat", "cap"])), "no tested class is in both"),
+        (
+            seen(2, reordered(predictions(2), GARMENTS[1:]), seed=1),
+            "it was tested on different examples from the baseline's",
+        ),
+        (entry(2, reordered(predictions(2), GARMENTS[1:])), "it was tested on different examples from the baseline's"),
         (
             dataclasses.replace(entry(2, reordered(predictions(2), GARMENTS[1:])), images=Part(None, "They are gone.")),
-            "whether the test examples are the same is unknown. They are gone.",
+            "it is unknown whether the test examples are the same. They are gone.",
         ),
     ],
 )
@@ -244,7 +250,7 @@ def test_other_classes_without_the_same_examples_are_not_compared(other: Entry, 
     found = comparison(seen(1, predictions(1)), other)
     (pair,) = found.pairs
     assert pair.overall is None and not pair.classes
-    assert pair.why.startswith("Its classes are not the baseline's") and why in pair.why
+    assert pair.why.startswith("Its classes differ from the baseline's") and why in pair.why
     report = compare_page.build(found)
     assert set(report.missing) == {"disagreements", "class_differences"}, "curves and scores are shown"
     assert pair.why in check_page(report.html).text
@@ -309,4 +315,4 @@ def test_odd_names_break_no_page(runs: int) -> None:
     drawing = class_differences(found)
     check_drawing(drawing)
     check_legible(drawing)
-    assert "By their numbers: class 1 is \U0010fffd." in drawing.note
+    assert "Shown by number: class 1 is \U0010fffd." in drawing.note

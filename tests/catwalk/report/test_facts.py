@@ -91,7 +91,7 @@ def missing(facts: Facts) -> dict[str, str]:
 def test_a_report_says_what_is_left_out_of_prometheus(run: Run) -> None:
     assert "left out of Prometheus" not in check_page(build(run).html).text
     run.update_summary(lambda summary: dataclasses.replace(summary, series_left_out=1_203))
-    assert "1,203 series, to fit its limit; none is missing here" in check_page(build(run).html).text
+    assert "1,203 series, to fit its limit; this report has all of them" in check_page(build(run).html).text
     run.update_summary(lambda summary: dataclasses.replace(summary, series_left_out=0))
 
 
@@ -133,23 +133,23 @@ def test_missing_or_damaged_parts_are_named_and_the_rest_stays(run: Run, damage:
     damage(baseline, None)
     found = missing(read_facts(run))
     assert set(found) == {"images", "champion"}
-    assert "is not what its sha256 says" in found["images"]
-    assert found["champion"] == f"The object {baseline} is gone from the store."
+    assert "doesn't match its sha256" in found["images"]
+    assert found["champion"] == f"The object {baseline} is no longer in the store."
     damage(images, None)
     damage(baseline, b"nonsense")
     found = missing(read_facts(run))
-    assert "test images are gone" in found["images"] and "is damaged" in found["champion"]
+    assert "test images are no longer in the store" in found["images"] and "is damaged" in found["champion"]
 
 
 def test_predictions_that_were_exchanged_are_not_shown(run: Run, damage: Callable[..., None]) -> None:
     key = run.key("predictions.safetensors")
     arrays = load(run.store.get(key).body)
     for changed, expected in (
-        ({**arrays, "logits": -arrays["logits"]}, "their confusion matrix differs"),
-        ({**arrays, "logits": arrays["logits"][:, :9]}, "is not the shape"),
+        ({**arrays, "logits": -arrays["logits"]}, "the confusion matrix is not the same"),
+        ({**arrays, "logits": arrays["logits"][:, :9]}, "their shape is (10000, 9), which doesn't match"),
         ({**arrays, "logits": np.full_like(arrays["logits"], np.nan)}, "not finite"),
         ({"logits": arrays["logits"]}, "labels or logits are not in the file"),
-        ({**arrays, "labels": arrays["labels"] + 5}, "a label is no class"),
+        ({**arrays, "labels": arrays["labels"] + 5}, "a label is out of range"),
     ):
         damage(key, save({name: np.ascontiguousarray(array) for name, array in changed.items()}))
         found = missing(read_facts(run))
@@ -160,7 +160,7 @@ def test_predictions_that_were_exchanged_are_not_shown(run: Run, damage: Callabl
     assert set(report.missing) == {"reliability", "example_predictions", "worst_mistakes"}
     reports.store(run, report)
     assert not run.store.exists(run.key("figures/reliability.png")), "an outdated figure would mislead"
-    assert "is gone from the store" in check_page(run.store.get(run.key("report.html")).body).text
+    assert "is no longer in the store" in check_page(run.store.get(run.key("report.html")).body).text
     with pytest.raises(NotFoundError):
         build(Run(run.store, "20200101T000000Z-00000000"))
 
@@ -200,10 +200,10 @@ def test_the_champion_is_paired_by_the_names_of_its_classes(run: Run, damage: Ca
     assert read_facts(run).champion.get().predicted.tolist() == straight.tolist(), "an older version stored no names"
     rename([*names[:9], "another"])
     facts = read_facts(run)
-    assert facts.champion.why == "The champion has other classes than this run."
+    assert facts.champion.why == "The champion's classes differ from this run's."
     report = build(run)
     assert report.missing == {}
-    assert "The champion is not shown. The champion has other classes" in check_page(report.html).text
+    assert "The champion is not shown. The champion's classes differ" in check_page(report.html).text
 
 
 def test_runs_with_other_classes_are_compared_on_their_own_test_images(run: Run, damage: Callable[..., None]) -> None:
@@ -215,7 +215,7 @@ def test_runs_with_other_classes_are_compared_on_their_own_test_images(run: Run,
         damage(one.key("evaluation.json"), to_json(dataclasses.replace(evaluation, classes=classes)))
     (pair,) = compare(run.store, [other, run.run_id]).pairs
     assert list(pair.classes) == names[:9]
-    assert "the 9 classes that both have by name, and their 9,000 test examples" in pair.note
+    assert "the 9 class names that both have, and their 9,000 test examples" in pair.note
 
 
 def test_damaged_records_cost_their_part_only(run: Run, damage: Callable[..., None]) -> None:

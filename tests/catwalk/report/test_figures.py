@@ -101,7 +101,7 @@ def test_the_confusion_matrix_has_per_cent_and_counts(make_facts: Callable[..., 
 
 def test_calibration_says_which_way_the_model_errs(make_facts: Callable[..., Facts]) -> None:
     sure, unsure = predictions(1, skill=3.0), predictions(1, skill=3.0)
-    for found, factor, expected in ((sure, 3.0, "too sure of itself"), (unsure, 0.3, "not sure enough")):
+    for found, factor, expected in ((sure, 3.0, "overconfident"), (unsure, 0.3, "underconfident")):
         scaled = dataclasses.replace(found, logits=found.logits * factor)
         drawing = calibration.reliability_diagram(make_facts(predictions=Part(scaled)))
         check_drawing(drawing)
@@ -116,7 +116,7 @@ def test_the_worst_mistakes_are_wrong_and_the_most_confident_come_first(make_fac
     expected = f"{GARMENTS[found.labels[surest]]}: {GARMENTS[found.predicted[surest]]}"
     assert f"predicted class and probability. {expected}" in examples.worst_mistakes(facts).alt
     perfect = predictions(1, skill=100.0)
-    with pytest.raises(MissingError, match="every test image was classified right"):
+    with pytest.raises(MissingError, match="every test image was classified correctly"):
         examples.worst_mistakes(make_facts(predictions=Part(perfect)))
 
 
@@ -149,7 +149,7 @@ def test_a_run_far_below_is_shown_at_the_edge_and_flattens_no_other(make_facts: 
     drawing = history.headline_over_runs(make_facts(past=past))
     check_drawing(drawing)
     assert drawing.figure.axes[0].get_ylim()[0] > 0.85
-    assert "1 far below the others, at 10.00% or more, shown at the edge." in drawing.note
+    assert "1 far below the others, down to 10.00%, shown at the edge." in drawing.note
 
 
 def test_past_values_of_nan_are_left_out(make_facts: Callable[..., Facts]) -> None:
@@ -165,7 +165,7 @@ def test_past_values_of_nan_are_left_out(make_facts: Callable[..., Facts]) -> No
     facts = make_facts(past=[odd[0], summary(CHAMPION, started=1.78e9, test_accuracy=0.83), odd[1], summary()])
     drawing = history.headline_over_runs(facts)
     assert drawing.alt.startswith("Test accuracy of 2 runs of mlp, from 83.00% to 85.00%, median 84.00%.")
-    assert "(median before 46.0 s)" in history.stage_durations(facts).alt
+    assert "(earlier median 46.0 s)" in history.stage_durations(facts).alt
 
 
 def test_promotions_and_champion_are_marked(make_facts: Callable[..., Facts]) -> None:
@@ -179,7 +179,7 @@ def test_durations_beside_those_before(make_facts: Callable[..., Facts]) -> None
     before: dict[str, Any] = {"started": 1.78e9, "stages": {"train": StageSummary(1, 20.0)}}
     past = [summary("20260101T000000Z-00000001", **before), summary()]
     drawing = history.stage_durations(make_facts(past=past))
-    assert "train 46.0 s (median before 20.0 s)" in drawing.alt
+    assert "train 46.0 s (earlier median 20.0 s)" in drawing.alt
     assert "publish builds this page" in drawing.note
     with pytest.raises(MissingError, match="No stage"):
         history.stage_durations(make_facts(summary=summary(stages={})))
@@ -273,7 +273,7 @@ def test_more_classes_have_shades_and_the_most_frequent_mistakes(make_facts: Cal
     perfect = predictions(1, classes=names, skill=100)
     spotless = classes.confusion_matrix(make_facts(names, evaluation=Part(evaluation(perfect))))
     check_drawing(spotless)
-    assert "Every test example was classified right." in spotless.note
+    assert "Every test example was classified correctly." in spotless.note
 
 
 @pytest.mark.parametrize("count", [21, 40, 100])
@@ -286,10 +286,10 @@ def test_of_many_classes_the_largest_confusions_are_listed_alone(count: int, mak
     check_legible(drawing)
     (listed,) = drawing.figure.axes
     rows = [text.get_text() for text in listed.get_yticklabels()]
-    assert (drawing.title, len(rows), rows[0]) == ("Largest confusions", 20, f"{names[1]} → {names[3]}")
+    assert (drawing.title, len(rows), rows[0]) == ("Most frequent confusions", 20, f"{names[1]} → {names[3]}")
     assert drawing.note.startswith("20 most frequent of") and f"among {count} classes" in drawing.note
     perfect = predictions(1, classes=names, skill=100)
-    with pytest.raises(MissingError, match="Every test example was classified right"):
+    with pytest.raises(MissingError, match="Every test example was classified correctly"):
         classes.confusion_matrix(make_facts(names, evaluation=Part(evaluation(perfect))))
 
 
@@ -297,7 +297,7 @@ def test_a_name_that_no_font_has_is_replaced_by_its_number(make_facts: Callable[
     drawing = classes.class_accuracy(make_facts(["тест", "\U0010fffd", "c"]))
     rows = [text.get_text() for text in drawing.figure.axes[0].get_yticklabels()]
     assert rows == ["тест", "class 1", "c"]
-    assert drawing.note == "By their numbers: class 1 is \U0010fffd."
+    assert drawing.note == "Shown by number: class 1 is \U0010fffd."
 
 
 def test_a_record_of_an_older_version_has_numbers_instead_of_names(make_facts: Callable[..., Facts]) -> None:
@@ -331,7 +331,7 @@ def test_few_classes_have_several_examples_each(count: int, each: int, make_fact
 def test_of_many_classes_twenty_have_an_example(make_facts: Callable[..., Facts]) -> None:
     drawing = examples.example_predictions(make_facts(class_list(100)))
     assert len(drawing.figure.axes[0].get_images()) == 20
-    assert "One test image of each of 20 classes of 100, drawn by lot" in drawing.note
+    assert "One test image of each of 20 of the 100 classes, chosen at random" in drawing.note
 
 
 def test_without_a_score_of_its_own_a_run_draws_no_intervals_for_others(make_facts: Callable[..., Facts]) -> None:

@@ -68,7 +68,7 @@ def test_a_binary_model_of_any_size(name: str, n: int, share: float) -> None:
 
 @pytest.mark.parametrize("name", BINARY)
 def test_of_one_class_there_is_nothing_to_draw(name: str) -> None:
-    with pytest.raises(MissingError, match="all of one class"):
+    with pytest.raises(MissingError, match="belong to one class"):
         BINARY[name](binary.Scored(RUN, np.zeros(9, dtype=bool), np.arange(9.0)))
 
 
@@ -80,7 +80,7 @@ def test_the_text_has_the_numbers_of_the_metrics() -> None:
     errors = regression.Predicted(RUN, np.zeros(4), np.array([1.0, -1.0, 2.0, 4.0]), "s")
     assert "Mean absolute error 2, RMSE 2.345, over 4 examples." in regression.predicted_against_true(errors).alt
     assert "mean +1.5, median +1.5" in regression.residuals(errors).alt
-    assert regression.residuals(errors).note.startswith("On the whole too high by 1.5.")
+    assert regression.residuals(errors).note.startswith("Overall too high by 1.5.")
 
 
 def test_outliers_are_shown_at_the_edge_and_counted() -> None:
@@ -89,7 +89,7 @@ def test_outliers_are_shown_at_the_edge_and_counted() -> None:
     values[:3] = 1e9
     drawing = regression.predicted_against_true(regression.Predicted(RUN, truth, values))
     assert drawing.figure.axes[0].get_ylim()[1] < 1_200
-    assert "3 examples lie farther out" in drawing.note
+    assert "3 examples are farther out" in drawing.note
 
 
 def test_equal_values_stay_in_one_group() -> None:

@@ -133,7 +133,7 @@ def test_a_binary_model_shows_what_a_threshold_would_cost(ledger: Ledger) -> Non
         *TRAINED, "roc", "precision_recall", "thresholds", "reliability", "headline_over_runs",
     }  # fmt: skip
     assert not [words for words in NEVER if words in text]
-    assert "at 1 a false positive and 25 a missed positive" in text and "the threshold in use" in text
+    assert "at 1 per false positive and 25 per missed positive" in text and "the threshold in use" in text
     assert "log loss" in text and " nats" in text and "half second1,000" in text
 
 
@@ -149,7 +149,7 @@ def test_of_a_hundred_classes_the_worst_twenty_and_the_largest_confusions(ledger
     champion = tickets(0.5, named=named)
     report, text = shown(ledger, tickets(0.4, named=named))
     assert set(report.figures) == {*TRAINED, "class_accuracy", "confusion_matrix", "accuracy_over_runs"}
-    assert "The 20 classes with the lowest accuracy, of 100." in text and "Largest confusions" in text
+    assert "The 20 classes with the lowest accuracy, of 100." in text and "Most frequent confusions" in text
     assert "The champion is not shown" not in text and champion in text
     assert "Example predictions" not in text and "Reliability" not in text
 
@@ -191,13 +191,13 @@ def test_slices_that_got_worse_are_named_and_many_are_cut(ledger: Ledger) -> Non
     _, text = shown(ledger, run.run_id)
     slices = text[text.index("Slices") : text.index("Figures")]
     assert slices.count("g") and "group g750" in slices and slices.count("✗ worse") == 1
-    assert "The 20 that got worse most clearly, of 40." in slices
+    assert "The 20 slices that got worse most clearly, of 40." in slices
 
 
 def test_without_common_keys_the_page_says_so(ledger: Ledger) -> None:
     demand(2, keys=None, slices=HALF)
     _, text = shown(ledger, demand(1, slices=HALF))
-    assert "nothing names run" in text and "verdict" in text and "✓ not worse" not in text
+    assert "test examples have no keys" in text and "verdict" in text and "✓ not worse" not in text
 
 
 @pytest.mark.parametrize("make", [demand, churn, tickets])
@@ -208,7 +208,7 @@ def test_a_run_that_fails_before_its_test_lacks_what_is_measured(ledger: Ledger,
         raise RuntimeError("no disk")
     report = build(ledger.run(run.run_id))
     text = check_page(report.html).text
-    assert "This run has no decision: it failed" in text and "Missing are a trained model, a test score" in text
+    assert "This run has no decision: it failed" in text and "Missing: a trained model, a test score" in text
     assert set(report.missing) >= {"residuals"} and "example_predictions" not in report.missing
 
 
@@ -260,12 +260,12 @@ def test_runs_of_different_kinds_say_what_applies(ledger: Ledger) -> None:
     ]
     assert "different kinds of problem (binary, regression, multiclass)" in text
     assert "comparable" not in text and report.missing == {} and "test_log_loss" in report.figures
-    assert "mae " in text and "2 of 3 runs have none, or are of another kind." in text
+    assert "mae " in text and "2 of 3 runs have no test result, or are of another kind." in text
 
 
 def test_runs_that_cannot_be_paired_show_the_metrics_that_both_have(ledger: Ledger) -> None:
     found, _, text = compared(ledger, demand(2, keys=None), demand(1))
-    assert found.pairs[0].overall is None and "nothing names run" in found.pairs[0].why
+    assert found.pairs[0].overall is None and "test examples have no keys" in found.pairs[0].why
     assert "rmselower is better" in text and found.change(found.metrics[0], found.entries[1]) is not None
 
 
@@ -275,7 +275,7 @@ def test_one_night_far_off_does_not_flatten_a_history_that_should_fall(ledger: L
     last = demand(1.0, epochs=0)
     drawing = history.headline_over_runs(read_facts(ledger.run(last)))
     check_drawing(drawing)
-    assert drawing.figure.axes[0].get_ylim()[1] < 12 and "1 far above the others, at 477" in drawing.note
+    assert drawing.figure.axes[0].get_ylim()[1] < 12 and "1 far above the others, up to 477" in drawing.note
     assert "lower is better" in drawing.figure.axes[0].texts[0].get_text() and "rank 2" in drawing.alt
 
 

@@ -66,7 +66,7 @@ def test_one_that_answers_as_in_its_test_ships_and_the_figures_are_kept(ledger: 
     run = candidate(ledger)
     found, check = decision(run)
     assert check and check.verdict == "passed", found
-    assert "answers 150 of 150 examples as in its test" in check.sentence
+    assert "gives the same answer as in its test to 150 of 150 examples" in check.sentence
     assert check.value and 0 < check.value < 1
     assert (found.decision, found.reason) == ("ship", "first") and in_service(run)
 
@@ -79,7 +79,7 @@ def test_one_that_answers_otherwise_is_held(ledger: Ledger) -> None:
     run.store.put(key, save(stored))
     found, check = decision(run)
     assert (found.decision, found.reason) == ("hold", "serves") and not in_service(run)
-    assert check and check.verdict == "failed" and " of 150 examples as in its test alone" in check.sentence
+    assert check and check.verdict == "failed" and "gives the same answer as in its test to only " in check.sentence
 
 
 def test_one_that_its_server_refuses_is_held(ledger: Ledger) -> None:
@@ -103,7 +103,7 @@ def test_without_the_extra_or_where_it_is_off_nobody_asks_and_the_record_says_so
     found, check = decision(candidate(ledger))
     assert found.decision == "ship" and check and check.verdict == "skipped"
     assert check.sentence == (
-        "It was not asked in a server: no_such_module is not installed (pip install 'catwalk-mlops[serve]')."
+        "It was not tested in a server: no_such_module is not installed (pip install 'catwalk-mlops[serve]')."
     )
     found, check = decision(candidate(ledger, serve_check="off", accuracy_floor=0.99))
     assert found.decision == "hold" and check is None, "a model that is held anyway is not asked"

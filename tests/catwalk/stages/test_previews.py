@@ -118,6 +118,6 @@ def test_a_replaced_or_missing_preview_is_not_shown(ledger: Ledger) -> None:
     key = run.key("previews.safetensors")
     body = run.store.get(key).body
     run.store.put(key, body[:-1] + bytes([body[-1] ^ 1]))
-    assert build(run).missing["worst_mistakes"] == f"The previews are damaged: {key} is not what its sha256 says."
+    assert build(run).missing["worst_mistakes"] == f"The previews are damaged: {key} doesn't match its sha256."
     run.store.delete(key)
-    assert build(run).missing["worst_mistakes"] == f"The previews are gone from the store ({key})."
+    assert build(run).missing["worst_mistakes"] == f"The previews are no longer in the store ({key})."

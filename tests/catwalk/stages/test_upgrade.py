@@ -158,7 +158,7 @@ def test_if_settings_cannot_be_upgraded_the_answers_of_its_own_test_count(
     other = a_run(ledger, version, draw_seed=9)
     held = other.decision()
     assert held and (held.decision, held.reason) == ("hold", "inconclusive")
-    assert f"the model of run {before.run_id} can't be asked, and was tested on other examples: " in held.sentence
+    assert f"the model of run {before.run_id} can't be asked, and was tested on different examples: " in held.sentence
 
 
 def test_an_upgrade_that_breaks_is_a_refusal(before: Run, later: Any, monkeypatch: pytest.MonkeyPatch) -> None:

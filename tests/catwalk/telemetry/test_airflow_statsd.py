@@ -153,7 +153,7 @@ def test_losses_are_logged_once_and_raise_nothing(caplog: pytest.LogCaptureFixtu
         client.gauge("pool.open_slots", -1)
         client.timing("task.duration", 5)
     assert [record.getMessage() for record in caplog.records] == [
-        f"metrics to 127.0.0.1:{port}: Connection refused. Tries go on; only this first loss is logged"
+        f"metrics to 127.0.0.1:{port}: Connection refused. Retries continue; only this first loss is logged"
     ]
     client.close()
 
@@ -216,7 +216,7 @@ def test_a_scheduler_keeps_sending_when_the_exporter_comes_late_and_moves(tmp_pa
     with (tmp_path / "log").open("wb") as log:
         scheduler = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
     try:
-        wait_until(lambda: "the host's name is not known" in (tmp_path / "log").read_text())
+        wait_until(lambda: "the host's name could not be resolved" in (tmp_path / "log").read_text())
         for exporter, ip in ((first, "127.0.0.2"), (second, "127.0.0.3"), (first, "127.0.0.2")):
             before = exporter.scrape().total("airflow_scheduler_heartbeat_total")
             host.write_text(ip)

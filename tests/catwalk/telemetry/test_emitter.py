@@ -264,7 +264,7 @@ def test_an_unresolvable_name_costs_a_moment_and_is_counted(
     assert time.monotonic() - started < 60, "a name server that does not answer costs seconds for each request"
     assert sender.take_dropped() == 100 * 19 + 2 + 196
     assert len(caplog.records) == 1
-    assert "no-such-host.invalid:9125: the host's name is not known" in caplog.text
+    assert "no-such-host.invalid:9125: the host's name could not be resolved" in caplog.text
 
 
 def test_a_full_socket_drops_instead_of_waiting(

@@ -403,7 +403,7 @@ def test_under_its_new_name_a_test_that_is_too_small_is_reported(command: Any, l
 
     small("churn"), command("models", "rename", "churn", "attrition")
     said = str(ledger.run(small("attrition").run_id).decision())
-    assert "60 of 60 test examples have their key in both test sets" in said, said
+    assert "60 of 60 test examples are in both test sets" in said, said
 
 
 def test_a_run_of_a_model_that_was_renamed_twice_is_promoted_under_the_last_name(command: Any, ledger: Ledger) -> None:
@@ -544,7 +544,7 @@ def test_a_persons_limits_hold_until_a_run_sets_its_own(command: Any, ledger: Le
 def test_invalid_limits_are_one_line_and_add_no_model(command: Any, ledger: Ledger) -> None:
     for arguments, said in (
         (("--threshold", "auc=0.8"), "thresholds: expected limits of alerts: loss_growth"),
-        (("--threshold", "runs_blocked=-1"), "thresholds['runs_blocked']: expected a number from 0; got -1"),
+        (("--threshold", "runs_blocked=-1"), "thresholds['runs_blocked']: expected a number of at least 0; got -1"),
         (("--threshold", "runs_blocked=nan"), "--threshold: expected name=number, such as runs_blocked=5; got"),
         (
             ("--threshold", "runs_blocked"),

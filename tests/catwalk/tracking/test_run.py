@@ -180,8 +180,8 @@ def test_examples_whose_label_has_changed_are_not_compared(monkeypatch: pytest.M
     assert decided(catwalk.Regression("EUR"), euros, euros + 5).decision == "ship"
     thousands = decided(catwalk.Regression("kEUR"), euros / 1_000, euros / 1_000 + 0.1)
     assert (thousands.decision, thousands.reason) == ("hold", "inconclusive")
-    assert "Not comparable: 0 of 2,000 test examples have their key in both test sets" in thousands.sentence
-    assert "Another 2,000 have another label there." in thousands.sentence
+    assert "Not comparable: 0 of 2,000 test examples are in both test sets" in thousands.sentence
+    assert "Another 2,000 have a different label there." in thousands.sentence
     corrected = np.where(KEYS < 100, euros + 1, euros).astype(np.float32)
     better = decided(catwalk.Regression("EUR"), corrected, corrected + 1)
     assert better.reason == "better" and "mean mae of 1,900 examples" in better.sentence
@@ -201,7 +201,7 @@ def test_another_clip_is_another_problem(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("CATWALK_SHIP", "1")
     sure = np.where(KEYS % 50, LABELS, 1 - LABELS).astype(float)
     assert decided(catwalk.Binary(), LABELS, sure).decision == "ship"
-    assert "was asked something else" in decided(catwalk.Binary(clip=0.1), LABELS, sure).sentence
+    assert "has a different kind of problem" in decided(catwalk.Binary(clip=0.1), LABELS, sure).sentence
 
 
 @pytest.mark.parametrize(("labels", "same"), [(LABELS, True), (1 - LABELS, False)])
@@ -400,8 +400,8 @@ def test_params_are_the_same_in_every_process(ledger: Ledger, program: Program) 
             for name, limit, what in (
                 ("significance", 5, "level above 0 and up to 0.5"),
                 ("slice_significance", 0, "level above 0 and up to 0.5"),
-                ("margin", -0.1, "number from 0"),
-                ("champion_age_seconds", -1, "number from 0"),
+                ("margin", -0.1, "number of at least 0"),
+                ("champion_age_seconds", -1, "number of at least 0"),
             )
         ),
         (

@@ -90,7 +90,9 @@ def test_work_that_cannot_be_captured_runs_uncaptured_and_says_so_once(caplog: p
     with caplog.at_level(logging.WARNING):
         launched = captured(work, device, examples)
     [line] = caplog.messages
-    assert line.startswith("the training step can't be captured in a CUDA graph, and is several times slower without: ")
+    assert line.startswith(
+        "the training step can't be captured in a CUDA graph, and is several times slower without one: "
+    )
     assert "\n" not in line
     launched(*examples[1])
     assert seen[-1] == 3

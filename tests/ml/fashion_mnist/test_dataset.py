@@ -103,7 +103,7 @@ def test_without_a_place_to_keep_them_synthetic_images_are_generated_anyway(
     monkeypatch.setenv("CATWALK_HOME", str(tmp_path / "file"))
     assert torch.equal(read_splits(SMALL)["train"].images, splits["train"].images)
     [record] = caplog.records
-    assert "synthetic images are drawn anew for each run; set CATWALK_HOME" in record.getMessage()
+    assert "synthetic images are drawn again for each run; set CATWALK_HOME" in record.getMessage()
     assert "(Not a directory)" in record.getMessage()
 
 
@@ -111,7 +111,7 @@ def test_without_a_place_to_keep_them_synthetic_images_are_generated_anyway(
     ("damage", "message"),
     [
         (lambda file: file.unlink(), "train-images-idx3-ubyte is missing"),
-        (lambda file: file.write_bytes(b"\0" * 100), "is truncated or another file: 100 bytes, not 47,040,016"),
+        (lambda file: file.write_bytes(b"\0" * 100), "is truncated or a different file: 100 bytes, not 47,040,016"),
         (lambda file: None, "is corrupt: its MD5 is not"),  # what is synthetic never passes for the real data
         (lambda file: shutil.rmtree(file.parent), "has no folder FashionMNIST/raw; correct or unset it"),
     ],

@@ -160,9 +160,12 @@ def test_a_class_mix_brings_more_of_one_class_and_label_noise_wrong_labels(as_of
         ({"drifts": "2026-02-02 rotation, 2026-02-01 none"}, "drifts must be a schedule whose days ascend"),
         (
             {"source": "fashion-mnist", "as_of": "2026-02-01"},
-            "as_of must be empty, for source fashion-mnist is no feed",
+            "as_of must be empty, because source fashion-mnist is not a feed",
         ),
-        ({"source": "synthetic", "drifts": "2026-02-01 none"}, "drifts must be empty, for source synthetic is no feed"),
+        (
+            {"source": "synthetic", "drifts": "2026-02-01 none"},
+            "drifts must be empty, because source synthetic is not a feed",
+        ),
         ({"source": "imagenet"}, "source must be fashion-mnist or synthetic or feed or synthetic-feed"),
     ],
 )
@@ -173,9 +176,9 @@ def test_nonsense_is_refused_in_one_line(knobs: dict[str, Any], message: str) ->
 
 
 def test_a_split_without_an_example_is_one_line(whole: tuple[Any, Any]) -> None:
-    with pytest.raises(DatasetError, match="as of 2026-02-20 the feed has brought no train example; give a later"):
+    with pytest.raises(DatasetError, match="as of 2026-02-20 the feed has no train example yet; use a later"):
         arrived(whole[0][:1], whole[1][:1], dataclasses.replace(FEED, train_examples=10))
-    with pytest.raises(DatasetError, match="the feed has no as_of; name the day"):
+    with pytest.raises(DatasetError, match="the feed has no as_of; set it to the day"):
         arrived(*whole, dataclasses.replace(FEED, as_of=None))
 
 

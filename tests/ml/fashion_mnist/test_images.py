@@ -130,7 +130,7 @@ def noise(low: int, high: int, kind: Any) -> Image.Image:
 )
 def test_a_picture_of_one_shade_shows_nothing(tmp_path: Path, picture: Image.Image, invert: Invert) -> None:
     picture.save(tmp_path / "a.png")
-    with pytest.raises(CatwalkError, match=r"nothing is to be seen in .*a\.png: it is all of one shade"):
+    with pytest.raises(CatwalkError, match=r"a\.png shows nothing: it has only one shade"):
         read_image(tmp_path / "a.png", invert)
 
 

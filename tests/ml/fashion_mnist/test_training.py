@@ -306,7 +306,7 @@ def test_a_model_file_is_rebuilt_to_the_same_network_and_nothing_else_is_accepte
     inputs = again.standardise(VALIDATION.images)
     assert torch.equal(again.eval()(inputs), subject.network.eval()(inputs))
     for body in (b"", b"\x80\x04cos\nsystem\n", subject.model()[:-10]):
-        with pytest.raises(ArtifactError, match="no safetensors file of this network"):
+        with pytest.raises(ArtifactError, match="not a safetensors file of this network"):
             load_network(subject.config, body)
     with pytest.raises(ArtifactError):
         load_network(RunConfig.from_flat({**KNOBS, "hidden": "17"}), subject.model())

@@ -141,14 +141,14 @@ def test_chats_and_pagers_get_their_own_formats(tmp_path: Path, monkeypatch: pyt
     assert [one["event_action"] for one in (triggered, resolved)] == ["trigger", "resolve"]
     assert triggered["routing_key"] == resolved["routing_key"] == "R0UT1NG"
     assert triggered["dedup_key"] == resolved["dedup_key"]
-    assert triggered["payload"]["summary"] == "CRITICAL: Catwalk's alarm chain was never heard"
+    assert triggered["payload"]["summary"] == "CRITICAL: Catwalk's alert chain was never heard"
     (opened,) = people.bodies("/genie/v2/alerts")
     (closed,) = people.bodies(f"/genie/v2/alerts/{opened['alias']}/close?identifierType=alias")
     assert (opened["priority"], closed["source"]) == ("P1", "Catwalk")
     first, _ = people.bodies("/bot110201543:S3CRET/sendMessage")
     assert (first["chat_id"], "make status" in first["text"]) == (-1001234567890, True)
     card = people.bodies("/teams")[0]["attachments"][0]["content"]
-    assert card["body"][0]["text"] == "CRITICAL: Catwalk's alarm chain was never heard"
+    assert card["body"][0]["text"] == "CRITICAL: Catwalk's alert chain was never heard"
     assert "make status" in people.bodies("/discord")[0]["content"]
 
 
@@ -162,7 +162,7 @@ def test_a_callout_names_the_tools_to_investigate_with(
 ) -> None:
     monkeypatch.setenv("CATWALK_DEPLOYMENT", deployment)
     told = callout.message("silent", Watch(silence=90, heard=heard), "http://127.0.0.1:9181")
-    assert f" Look with {look}`catwalk doctor`.\n" in told["text"]
+    assert f" Check with {look}`catwalk doctor`.\n" in told["text"]
 
 
 def test_a_blank_command_makes_no_callout() -> None:
@@ -226,11 +226,11 @@ def test_mail_slack_and_webhook_are_retried_until_they_succeed(tmp_path: Path) -
     try:
         wait_until(lambda: mailbox.mails, "a mail")
         mail = email.message_from_bytes(mailbox.mails[0], policy=email.policy.default)
-        assert mail["Subject"] == "CRITICAL: Catwalk's alarm chain was never heard"
+        assert mail["Subject"] == "CRITICAL: Catwalk's alert chain was never heard"
         assert "make status" in str(mail.get_payload())
         wait_until(lambda: len(people.bodies("/services/T0")) == 3, "Slack, at the third try")
         wait_until(lambda: len(people.bodies("/hook")) == 2, "the webhook, at the second try")
-        assert "*CRITICAL: Catwalk's alarm chain was never heard*" in people.bodies("/services/T0")[-1]["text"]
+        assert "*CRITICAL: Catwalk's alert chain was never heard*" in people.bodies("/services/T0")[-1]["text"]
         alert = people.bodies("/hook")[-1]["alerts"][0]
         assert people.bodies("/hook")[-1]["version"] == "4"
         assert (alert["status"], alert["labels"]["severity"]) == ("firing", "critical")

@@ -172,7 +172,7 @@ def test_it_says_when_it_began(courier: CourierProcess) -> None:
 @pytest.mark.parametrize(
     ("body", "kind", "complaint"),
     [
-        (b"no JSON", "application/json", "no JSON"),
+        (b"not JSON", "application/json", "not JSON"),
         (b"{}", "application/json", "version"),
         (b'{"version": "4", "alerts": []}', "text/plain", "Content-Type"),
         (b" " * (LARGEST_BODY + 1), "application/json", "8,000,000 are allowed"),
@@ -247,7 +247,7 @@ def test_addresses(courier: CourierProcess, path: str, status: int) -> None:
 def test_a_taken_port_and_a_bad_setting_are_one_line(courier: CourierProcess, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "catwalk_courier", "--port", str(courier.port)]
     for environment, complaint in (
-        ({}, f"port {courier.port} on 127.0.0.1 is taken"),
+        ({}, f"port {courier.port} on 127.0.0.1 is in use"),
         ({"CATWALK_MONITORING_PASSWORD": ""}, "CATWALK_MONITORING_PASSWORD is not set"),
         ({"CATWALK_DEADMAN_SECONDS": "soon"}, "CATWALK_DEADMAN_SECONDS must be"),
         ({"CATWALK_GRAFANA_URL": "grafana", "CATWALK_GRAFANA_TOKEN": "x"}, "CATWALK_GRAFANA_URL must be a URL"),

@@ -254,7 +254,7 @@ def test_a_file_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "courier.db") as connection:
         connection.execute("PRAGMA user_version = 99")
     connection.close()
-    with pytest.raises(ConfigError, match=r"courier\.db can't be used \(a newer Catwalk has written it"):
+    with pytest.raises(ConfigError, match=r"courier\.db can't be used \(a newer Catwalk wrote it"):
         Store(tmp_path / "courier.db")
 
 

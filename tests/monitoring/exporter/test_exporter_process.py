@@ -171,8 +171,8 @@ def test_a_taken_port_is_one_clear_line(exporter: ExporterProcess) -> None:
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 1
     assert done.stderr == (
-        f"catwalk exporter: port {exporter.port} on 127.0.0.1 is taken; stop what listens there, or choose another "
-        "with --port\n"
+        f"catwalk exporter: port {exporter.port} on 127.0.0.1 is in use; stop the program that listens there, "
+        "or choose another port with --port\n"
     )
 
 

@@ -57,8 +57,8 @@ def test_owner_and_links_are_shown_and_a_link_without_a_web_address_is_only_its_
 
 def test_a_run_that_an_alert_requested_says_so() -> None:
     asked = page(trigger="alert", alert="ServiceInputDrifted", episode=3)
-    assert "<th>asked for by</th><td>ServiceInputDrifted, episode 3</td>" in asked
-    assert "asked for by" not in page()
+    assert "<th>requested by</th><td>ServiceInputDrifted, episode 3</td>" in asked
+    assert "requested by" not in page()
 
 
 def test_a_models_card_shows_what_alerts_may_request_and_have_requested() -> None:

@@ -73,7 +73,7 @@ def test_a_damaged_record_is_reported_until_it_is_fixed(world: World) -> None:
     for _ in range(2):
         found = world.read()[0]
         assert [one.model for one in found.champions] == ["解約"]
-        assert found.damaged["champions/bookings.json"] == "it names another model"
+        assert found.damaged["champions/bookings.json"] == "it names a different model"
         assert "restore it from a backup" in found.damaged["champions/churn.json"]
     world.store.put_record("champions/churn.json", CHAMPION)
     found = world.read()[0]
