@@ -23,7 +23,7 @@ def checked(text: str) -> str:
     found = text.strip()
     if _URL.fullmatch(found) and not _TWO_URLS.search(found) and _has_host(found):
         return found
-    raise ValueError("must hold a URL that begins with http:// or https://, and nothing else")
+    raise ValueError("must contain a URL that begins with http:// or https://, and nothing else")
 
 
 def _has_host(text: str) -> bool:

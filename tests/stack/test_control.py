@@ -167,6 +167,6 @@ def test_a_planned_stop_is_announced_and_ends_with_the_next_start(settings: Sett
 def test_an_invalid_receiver_stops_the_start(settings: Settings) -> None:
     (settings.home / "receivers").mkdir()
     (settings.home / "receivers" / "slack_url").write_text("")
-    with pytest.raises(StackError, match="slack_url must hold a URL"):
+    with pytest.raises(StackError, match="slack_url must contain a URL"):
         control.up(settings, ["alertmanager"], say=quiet)
     assert processes(settings) == []

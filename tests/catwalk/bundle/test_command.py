@@ -66,7 +66,7 @@ def texts(out: Path) -> dict[str, str]:
             "alerts link to runbooks in one place: give --courier-url, if you run the courier",
         ),
         (["--runbooks-url", ""], "alerts link to runbooks in one place"),
-        (["--grafana-url", "grafana:3000"], "--grafana-url must hold a URL that begins with http:// or https://"),
+        (["--grafana-url", "grafana:3000"], "--grafana-url must contain a URL that begins with http:// or https://"),
         (["--exporter-url", "http://me:key@e"], "--exporter-url contains a user or a password, which every alert"),
         (["--exporter-url", "http://e/?a=b"], "--exporter-url is the beginning of links, so it can't contain a ? or #"),
         (
