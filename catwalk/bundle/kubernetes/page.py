@@ -38,8 +38,8 @@ def _where(options: Options, cluster: Cluster) -> list[tuple[str, str]]:
         ("`airflow/values.yaml`", "Airflow's official Helm chart, beside your values; merge its list `env` into yours"),
         (
             "`alertmanager/`",
-            "Alertmanager: merge the lists of `catwalk.yml` into yours, and give `catwalk`, and each `catwalk/OWNER`, "
-            "your ways; `catwalk.tmpl` is optional",
+            "Alertmanager: merge the lists of `catwalk.yml` into yours, and give `catwalk` and each `catwalk/OWNER` "
+            "your integrations; `catwalk.tmpl` is optional",
         ),
         ("`runbooks/`", f"<{options.courier_url or options.runbooks_url}>{runbooks}"),
     ]

@@ -249,7 +249,7 @@ def test_without_a_model_to_serve_there_is_no_server_of_one() -> None:
 @pytest.mark.parametrize("format_", ["files", "kubernetes"])
 def test_the_page_names_the_receivers_that_are_empty(format_: str) -> None:
     told = files.contents(BLUE.options) if format_ == "files" else BLUE.files
-    assert "give `catwalk`, and each `catwalk/OWNER`, your ways" in told["README.md"]
+    assert "give `catwalk` and each `catwalk/OWNER` your integrations" in told["README.md"]
 
 
 def test_labels_that_the_operator_adds_are_not_ours() -> None:
