@@ -16,7 +16,7 @@ REASONS = {
     "calibration": ("poorly calibrated", PLAIN),
     "worse": ("worse than a shipped version", PLAIN),
     "class": ("a class or slice got worse", PLAIN),
-    "serves": ("it does not serve as it was tested", LOOK),
+    "serves": ("it does not serve as tested", LOOK),
 }
 """Why the gate ships or holds. A model that is held because it is no better needs no one to act."""
 _SHIP = ("first", "better", "newer_data")
@@ -55,7 +55,7 @@ CHECKS = {
     "slice_regression": "p of the worst slice ≥ threshold",
     "test_set_size": "smallest detectable gap ≤ threshold",
     "newer_data": "newer data than the champion's",
-    "serves": "serves as it was tested",
+    "serves": "serves as tested",
 }
 """The condition of each check of the gate; other checks, such as a floor of a metric, have their own name."""
 VERDICTS = {

@@ -52,7 +52,7 @@ _REASONS = {
     "calibration": "its probabilities can't be trusted",
     "worse": "worse than an earlier version",
     "class": "a class or slice got worse",
-    "serves": "it does not serve as it was tested",
+    "serves": "it does not serve as tested",
     "inconclusive": "neither better nor certainly within the margin",
     "no_better": "no better than the champion, which does no harm",
     "anchor_stale": "as good as the champion on newer data, but the anchor, which must confirm it, is stale",

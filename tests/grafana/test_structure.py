@@ -32,7 +32,7 @@ SCRAPED = re.compile(
     r"up|ALERTS(_FOR_STATE)?|scrape_(duration_seconds|samples_post_metric_relabeling|sample_limit)"
     r"|process_start_time_seconds|statsd_exporter_\w+|prometheus_\w+|alertmanager_\w+"
 )
-"""What Prometheus makes itself and what the servers say of themselves; the live tests see that it is there."""
+"""Series that Prometheus makes, and metrics of the servers themselves; the live tests check that they exist."""
 
 each_dashboard = pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda dashboard: dashboard["uid"])
 
@@ -190,7 +190,7 @@ ORANGE = {
     *("warning", "stalled", "untested", "last run failed", "overdue", "drifted", "not scraped", "none is scraped"),
     "Held: it could not be compared",
     "Held: as good, but its anchor is stale",
-    "Held: it does not serve as it was tested",
+    "Held: it does not serve as tested",
 }
 """Words in orange: someone should look at it."""
 ALARMING = {
