@@ -87,7 +87,7 @@ def accept(run: Run, days: int, floor: float, by: str, now: float) -> Accepted:
         run.store.put_record(key, record, if_match=etag, create=etag is None)
     except PreconditionFailedError as error:
         message = f"the baseline of run {run.run_id} has changed in the meantime, so this one is not stored"
-        raise CatwalkError(f"{message}; `catwalk reference show {tested.model}` shows it") from error
+        raise CatwalkError(f"{message}; `catwalk reference show {names[0]}` shows it") from error
     uncounted = [
         feature.name for feature, counts in zip(tested.features, found.counts, strict=True) if not _counted(counts)
     ]

@@ -49,7 +49,7 @@ def accept(
     if json:
         output.print_json(output.plain(accepted))
         return
-    print(_told(accepted.record))
+    print(_described(model, accepted.record))
     for line in _notes(accepted):
         print(line)
 
@@ -64,7 +64,7 @@ def show(model: Name, json: Json = False) -> None:
     if json:
         output.print_json(output.plain(record))
         return
-    print(_told(record))
+    print(_described(model, record))
     output.show(reference_table.table(record))
 
 
@@ -75,8 +75,9 @@ def _champion(model: str) -> Run:
     return Run(store, champion_of(store, model).run_id)
 
 
-def _told(record: ReferenceRecord) -> str:
-    subject = f"{record.model}: version {record.run_id} is compared with {record.examples:,}"
+def _described(model: str, record: ReferenceRecord) -> str:
+    """Describes the reference in a sentence, under today's name of the model: its record may have a former one."""
+    subject = f"{model}: version {record.run_id} is compared with {record.examples:,}"
     if record.origin == "test":
         return (
             f"{subject} held-out examples of its test; `catwalk reference accept` makes a baseline from its days in "

@@ -263,6 +263,13 @@ def test_days_under_a_former_name_count(world: World) -> None:
 
 
 @pytest.mark.usefixtures("_without")
+def test_show_and_accept_print_the_new_name_of_a_renamed_model(world: World, command: Callable[..., Any]) -> None:
+    rename(open_store(world.store), "moved", NEW_NAME, "ada")
+    for done in (command("reference", action, NEW_NAME) for action in ("show", "accept", "show")):
+        assert done.out.startswith(f"{NEW_NAME}: version {world.run('moved').run_id} is compared with"), done.err
+
+
+@pytest.mark.usefixtures("_without")
 def test_a_damaged_one_is_named_and_can_be_replaced(world: World) -> None:
     run = world.run("churn")
     run.store.put_record(run.key("baseline.json"), replace(reference.of_run(run), run_id="another"))
