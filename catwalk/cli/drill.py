@@ -37,7 +37,7 @@ class Outcome:
     """The outcome of one integration."""
 
     receiver: str
-    """Alertmanager's receiver; `call-out` for the courier's own callouts."""
+    """Alertmanager's receiver; `callout` for the courier's own callouts."""
     way: str
     delivered: bool
     said: str
@@ -76,7 +76,7 @@ def drill(alertmanager_url: str, courier_url: str, receiver: str = "", patience:
     if way or name not in ("", *COMMON):
         return  # the courier's callouts are for everyone, through all integrations
     for way, error in client.test_callouts(courier_url).items():
-        yield Outcome("call-out", way, not error, error or "delivered")
+        yield Outcome("callout", way, not error, error or "delivered")
 
 
 def _receivers(configuration: str) -> dict[str, dict[str, Any]]:

@@ -116,7 +116,7 @@ def test_every_way_delivers_both_the_start_and_the_end(
     assert found == {
         **{(name, way): (True, "delivered") for name in ("everybody", "model") for way in ways},
         **{(name, "courier"): (True, "kept") for name in ("everybody", "model")},
-        **{("call-out", way): (True, "delivered") for way in called},
+        **{("callout", way): (True, "delivered") for way in called},
     }
     assert code == 0
     bodies = site.service.bodies
@@ -162,12 +162,12 @@ def test_an_owners_ways_or_one_of_them(people: Callable[..., People], capsys: py
     code, found = drilled(capsys, odd)
     assert (code, found[odd, "slack"]) == (1, (True, "delivered"))
     assert "404" in found[odd, "webhook"][1]
-    assert ("call-out", "slack") not in found
+    assert ("callout", "slack") not in found
     assert not site.service.bodies("/slack"), "only the receivers of the owner are tested"
     owners = {one["labels"].get("owner") for body in site.service.bodies("/odd") for one in body["alerts"]}
     assert owners == {'équipe "ML"/ ✓'}
     code, found = drilled(capsys)
-    assert {name for name, _ in found} == {"everybody", "growth", odd, "call-out"}
+    assert {name for name, _ in found} == {"everybody", "growth", odd, "callout"}
     for asked, complaint in (
         ("growth/email", "growth has no integration 'email'; its integrations are slack, webhook"),
         (
@@ -201,20 +201,20 @@ def test_a_failure_shows_the_answer(people: Callable[..., People], capsys: pytes
     assert code == 1
     assert failed.keys() == {
         *(("everybody", way) for way in ("slack", "msteamsv2", "webhook", "opsgenie", "pagerduty", "email")),
-        *(("call-out", way) for way in ("slack", "teams", "webhook", "opsgenie", "pagerduty", "email")),
+        *(("callout", way) for way in ("slack", "teams", "webhook", "opsgenie", "pagerduty", "email")),
     }
     assert "404" in failed["everybody", "slack"]
     assert "no_service" in failed["everybody", "slack"]
     assert "refused" in failed["everybody", "msteamsv2"]
     assert "550" in failed["everybody", "email"]
     assert "no_service" in failed["everybody", "opsgenie"]
-    assert failed["call-out", "slack"] == '404 Not Found: {"error": "no_service"}'
-    assert failed["call-out", "email"] == "the server refuses absent@example.test: 550 no such user here"
+    assert failed["callout", "slack"] == '404 Not Found: {"error": "no_service"}'
+    assert failed["callout", "email"] == "the server refuses absent@example.test: 550 no such user here"
     with pytest.raises(SystemExit, match="1"):
         main(["alerts", "--test", "pipeline"])
     printed = capsys.readouterr().out.splitlines()
     assert any(line.startswith("pipeline: discord") and line.endswith("  delivered") for line in printed)
-    assert any(line.startswith("call-out:") and "slack" in line and "failed: 404 Not Found" in line for line in printed)
+    assert any(line.startswith("callout:") and "slack" in line and "failed: 404 Not Found" in line for line in printed)
     (site.home / "logs" / "alertmanager.log").unlink()
     assert drilled(capsys, "everybody")[1]["everybody", "slack"] == (
         False,
@@ -254,7 +254,7 @@ def test_a_silenced_test_is_reported(people: Callable[..., People], capsys: pyte
     code, found = drilled(capsys, "everybody")
     assert code == 1
     assert found["everybody", "slack"] == (False, drill._LOUD)
-    assert found["call-out", "slack"] == (True, "delivered")
+    assert found["callout", "slack"] == (True, "delivered")
 
 
 def test_it_fails_if_no_one_is_notified(
