@@ -405,7 +405,7 @@ def _classes(record: EvaluationRecord, whole: bool) -> list[RenderableType]:
     """One line per class; if there are many, those with the lowest accuracy."""
     if not record.class_accuracy:
         return []
-    table = _table("class", "accuracy", "precision", "F1", "most often mistaken for")
+    table = _table("class", "accuracy", "precision", "F1", "most often predicted as")
     for column in table.columns[1:4]:
         column.justify = "right"
     classes = class_names(record.classes, len(record.class_accuracy))
