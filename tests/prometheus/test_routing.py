@@ -13,7 +13,7 @@ import yaml
 
 from catwalk.errors import ConfigError
 from catwalk.notifications import receivers
-from catwalk.notifications.receivers import AREAS, Channels, Email
+from catwalk.notifications.receivers import AREAS, EVERYBODY, Channels, Email
 from stack import notifications
 from stack.settings import tool
 
@@ -81,9 +81,9 @@ def configuration(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("alertname=SampleLimitExceeded severity=critical area=telemetry job=exporter", "telemetry"),
         ("alertname=AirflowMetricsMissing severity=warning area=pipeline component=scheduler", "pipeline"),
         ("alertname=DiskNearlyFull severity=critical area=telemetry volume=store", "telemetry"),
-        ("alertname=TheirOwn severity=critical", "everybody"),
-        ("alertname=TheirOwn severity=critical area=kitchen", "everybody"),
-        ("alertname=TheirOwn severity=warning", "everybody"),
+        ("alertname=TheirOwn severity=critical", EVERYBODY),
+        ("alertname=TheirOwn severity=critical area=kitchen", EVERYBODY),
+        ("alertname=TheirOwn severity=warning", EVERYBODY),
         ("alertname=TheirOwn", "courier"),
         ("alertname=TheirOwn severity=page area=model", "courier"),
     ],
@@ -104,7 +104,10 @@ def test_routes(configuration: Path, labels: str, receiver: str) -> None:
 def test_a_wrong_expectation_would_be_noticed(configuration: Path) -> None:
     command = [str(tool("amtool")), "config", "routes", "test", f"--config.file={configuration}"]
     done = subprocess.run(
-        [*command, "--verify.receivers=everybody", "alertname=Watchdog"], capture_output=True, timeout=30, check=False
+        [*command, f"--verify.receivers={EVERYBODY}", "alertname=Watchdog"],
+        capture_output=True,
+        timeout=30,
+        check=False,
     )
     assert done.returncode != 0
 
@@ -148,7 +151,7 @@ def test_what_people_get_comes_besides_the_courier(tmp_path: Path) -> None:
             "http_config": {"basic_auth": {"username": "catwalk", "password_file": "monitoring_password"}},
         }
     ]
-    for name in ("everybody", *AREAS):
+    for name in (EVERYBODY, *AREAS):
         ways = {kind.removesuffix("_configs"): way for kind, way in by_name[name].items() if kind != "name"}
         assert [*ways] == ["slack", "msteamsv2", "discord", "pagerduty", "opsgenie", "telegram", "email", "webhook"]
         assert [len(way) for way in ways.values()] == [1] * 8
@@ -157,24 +160,24 @@ def test_what_people_get_comes_besides_the_courier(tmp_path: Path) -> None:
         assert by_name[name]["email_configs"][0]["auth_password_file"] == str(tmp_path / "smtp_password")
 
 
-def test_a_folder_of_an_area_takes_the_place_of_what_is_for_everybody(tmp_path: Path) -> None:
+def test_a_folder_of_an_area_replaces_what_is_for_everyone(tmp_path: Path) -> None:
     folder_with(tmp_path, "slack_url", "webhook_url")
     folder_with(tmp_path / "model", "slack_url")
     found = receivers.read(tmp_path)
     assert found["model"] == Channels(tmp_path / "model" / "slack_url", tmp_path / "webhook_url")
-    assert found["pipeline"] == found["everybody"] == Channels(tmp_path / "slack_url", tmp_path / "webhook_url")
+    assert found["pipeline"] == found[EVERYBODY] == Channels(tmp_path / "slack_url", tmp_path / "webhook_url")
 
 
 def test_mail_without_a_password(tmp_path: Path) -> None:
     (tmp_path / "email.yml").write_text("to: a@b\nfrom: c@d\nsmarthost: localhost:25\nrequire_tls: false\n")
-    assert receivers.read(tmp_path)["everybody"].email == Email(("a@b",), "c@d", "localhost:25", require_tls=False)
+    assert receivers.read(tmp_path)[EVERYBODY].email == Email(("a@b",), "c@d", "localhost:25", require_tls=False)
 
 
 @pytest.mark.parametrize(
     ("name", "text", "complaint"),
     [
-        ("slack_url", "", "slack_url must hold a URL"),
-        ("webhook_url", "pager.test", "webhook_url must hold a URL"),
+        ("slack_url", "", "slack_url must contain a URL"),
+        ("webhook_url", "pager.test", "webhook_url must contain a URL"),
         ("slack_url", "https://hooks.slack.test/a\nhttps://hooks.slack.test/b\n", "and nothing else"),
         ("slack_url", "https://hooks.slack.test/a # of the team\n", "and nothing else"),
         ("slack_url", "https://hooks.slack.test/a,https://hooks.slack.test/b", "and nothing else"),
@@ -202,7 +205,7 @@ def test_mail_without_a_password(tmp_path: Path) -> None:
             "reaches no one: .*; rename or remove it. The names are discord",
         ),
         ("victorops_key", "SECRET", "reaches no one"),
-        ("growth/slack_url", "", "slack_url must hold a URL"),
+        ("growth/slack_url", "", "slack_url must contain a URL"),
         ("growth/slack_url.txt", "https://hooks.slack.test/a", "reaches no one"),
         ("growth/quiet_hours.yml", "times: 22:00-07:00", "reaches no one"),
         ("growth/smtp_password", "SECRET", "needs .*email.yml"),
@@ -274,8 +277,8 @@ def test_a_file_that_makes_no_sense_is_named(tmp_path: Path, name: str, text: st
             "/Pipeline would be .* that of the area pipeline; rename it. The areas are model, pipeline, tel",
         ),
         (
-            "everybody",
-            "/everybody has the name of the receiver for everyone; for an owner of that name, call it %65verybody",
+            EVERYBODY,
+            f"/{EVERYBODY} has the name of the receiver for everyone; for an owner of that name, call it %65verybody",
         ),
         ("courier", "/courier has the name of the courier; for an owner of that name, call it %63ourier"),
         ("gr\nowth", r"/'gr\\nowth' can't be an owner's name; escape odd characters as in a URL"),
@@ -291,7 +294,7 @@ def test_a_folder_that_can_be_no_owners_is_named(tmp_path: Path, name: str, comp
     assert "\n" not in str(refused.value)
 
 
-def test_an_owners_folder_that_reaches_nobody_is_named(tmp_path: Path) -> None:
+def test_an_owners_folder_that_reaches_no_one_is_named(tmp_path: Path) -> None:
     folder_with(tmp_path, "slack_url")
     folder_with(tmp_path / "growth")
     (tmp_path / "growth" / ".keep").write_text("")
@@ -319,7 +322,7 @@ OWNERS = {
     'a "b" \\c {x}': 'a "b" \\c {x}',
     "=~.*": "=~.*",
     "%6Dodel": "model",
-    "%65verybody": "everybody",
+    "%65verybody": EVERYBODY,
     "100%25, sure": "100%, sure",
     "a%0Ab": "a\nb",
     "n\u200co": "n\u200co",
@@ -350,7 +353,7 @@ def reached(configuration: Path, **labels: str) -> list[str]:
 
 @pytest.mark.parametrize("area", ["model", "pipeline", "telemetry", "kitchen"])
 @pytest.mark.parametrize("severity", ["critical", "warning"])
-def test_an_alert_reaches_the_owner_that_it_names_and_nobody_else(owned: Path, severity: str, area: str) -> None:
+def test_an_alert_reaches_the_owner_that_it_names_and_no_one_else(owned: Path, severity: str, area: str) -> None:
     for folder, owner in OWNERS.items():
         assert reached(owned, alertname="A", severity=severity, area=area, owner=owner) == [folder]
     assert reached(owned, alertname="A", severity="info", owner="growth") == []
@@ -361,9 +364,9 @@ def test_an_alert_reaches_the_owner_that_it_names_and_nobody_else(owned: Path, s
 @pytest.mark.parametrize(
     "owner", [None, "", "grow", "growth ", "GROWTH", "=", "team%2Fml", "<error expanding template>"]
 )
-def test_an_alert_of_nobody_known_reaches_those_of_the_area(owned: Path, owner: str | None) -> None:
+def test_an_alert_of_an_unknown_owner_reaches_those_of_the_area(owned: Path, owner: str | None) -> None:
     for severity in ("critical", "warning"):
-        for area, expected in (("model", "model"), ("pipeline", "pipeline"), ("kitchen", "everybody")):
+        for area, expected in (("model", "model"), ("pipeline", "pipeline"), ("kitchen", EVERYBODY)):
             named = {} if owner is None else {"owner": owner}
             assert reached(owned, alertname="A", severity=severity, area=area, **named) == [expected]
 
@@ -384,7 +387,7 @@ def test_what_an_owner_gets_is_the_owners_alone(tmp_path: Path) -> None:
     assert by_name["growth"].keys() == {"name", "webhook_configs"}
 
 
-def test_a_password_that_nobody_asks_for_is_named(tmp_path: Path) -> None:
+def test_a_password_that_nothing_uses_is_named(tmp_path: Path) -> None:
     (tmp_path / "email.yml").write_text("to: a@b\nfrom: c@d\nsmarthost: h:25\n")
     (tmp_path / "smtp_password").write_text("SECRET")
     with pytest.raises(ConfigError, match=r"email.yml has no username, but smtp_password is beside it"):
@@ -403,18 +406,18 @@ def test_mail_to_several(tmp_path: Path, to: str, expected: tuple[str, ...]) -> 
     (tmp_path / "email.yml").write_text(f"to: {to}\nfrom: 'Catwalk <c@d>'\nsmarthost: '[::1]:25'\n")
     assert receivers.read(tmp_path)["model"].email == Email(expected, "c@d", "[::1]:25")
     by_name = {one["name"]: one for one in yaml.safe_load(rendered(tmp_path))["receivers"]}
-    assert by_name["everybody"]["email_configs"][0]["to"] == ", ".join(expected)
+    assert by_name[EVERYBODY]["email_configs"][0]["to"] == ", ".join(expected)
 
 
 def test_what_is_hidden_and_what_is_padded_is_let_be(tmp_path: Path) -> None:
     """Kubernetes' mounts have ``..data``; an editor of Windows ends lines in its own way."""
     (tmp_path / "..data").mkdir()
     (tmp_path / "slack_url").write_bytes(b" https://hooks.slack.test/a\r\n\r\n")
-    assert receivers.read(tmp_path)["everybody"] == Channels(tmp_path / "slack_url")
+    assert receivers.read(tmp_path)[EVERYBODY] == Channels(tmp_path / "slack_url")
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    assert receivers.read(receivers.folder({"CATWALK_HOME": str(tmp_path)}))["everybody"] == Channels()
+    assert receivers.read(receivers.folder({"CATWALK_HOME": str(tmp_path)}))[EVERYBODY] == Channels()
     (tmp_path / "file").write_text("")
     for given in (str(tmp_path / "typo"), str(tmp_path / "file"), "tests"):
         with pytest.raises(ConfigError, match="CATWALK_RECEIVERS must be the absolute path of an existing folder"):

@@ -203,7 +203,7 @@ def test_a_heartbeat_to_no_url_is_refused(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 1
-    assert done.stderr.startswith("catwalk courier: CATWALK_HEARTBEAT_URL must hold a URL")
+    assert done.stderr.startswith("catwalk courier: CATWALK_HEARTBEAT_URL must contain a URL")
     assert done.stderr.count("\n") == 1
 
 
