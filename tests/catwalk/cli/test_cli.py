@@ -153,7 +153,7 @@ def test_a_run_that_diverged_is_shown_as_such(catwalk: Any, s3_store: Store) -> 
     make_run(s3_store, "20261121T030000Z-00000003", time.time())
     for command in (["show", SECOND], ["compare", "20261121", SECOND], ["report", SECOND], ["runs"]):
         text = catwalk(*command, "--json").out
-        json.loads(text, parse_constant=lambda literal: pytest.fail(f"{literal} is no JSON"))
+        json.loads(text, parse_constant=lambda literal: pytest.fail(f"{literal} is not valid JSON"))
         assert catwalk(*command).code == 0
 
 
@@ -646,13 +646,13 @@ def test_predict_answers_only_for_pictures_that_show_something(
     assert (done.code, done.out.count("\n"), done.out.startswith(f"{good}: ")) == (1, 1, True)
     [first, second] = done.err.splitlines()
     assert first.startswith(f"catwalk: {blank} shows nothing")
-    assert second.startswith(f"catwalk: {text} is no picture")
+    assert second.startswith(f"catwalk: {text} is not a readable picture")
     done = catwalk("predict", str(blank), str(good), str(text), "--json")
     first, answer, last = done.json()["predictions"]
     assert (done.code, answer["image"], len(answer["classes"])) == (1, str(good), 3)
     assert (first["image"], last["image"]) == (str(blank), str(text))
     assert "shows nothing" in first["error"]
-    assert "is no picture" in last["error"]
+    assert "is not a readable picture" in last["error"]
 
 
 def test_pictures_and_models_can_use_the_standard_streams(
@@ -679,7 +679,7 @@ def test_predict_names_three_classes(catwalk: Any, champion: tuple[Run, bytes], 
     assert len(probabilities) == 3 and probabilities == sorted(probabilities, reverse=True) and sum(probabilities) <= 1
     assert catwalk("predict", str(pictures[0])).out.count("%") == 3
     (tmp_path / "text.png").write_text("no picture")
-    one_line(catwalk("predict", str(tmp_path / "text.png")), "is no picture")
+    one_line(catwalk("predict", str(tmp_path / "text.png")), "is not a readable picture")
     one_line(catwalk("predict", str(tmp_path / "none.png")), "No such file")
     one_line(catwalk("predict", str(tmp_path)), "directory")
 

@@ -205,12 +205,12 @@ def test_it_has_room_for_large_examples_and_heeds_no_signal(ledger: Ledger) -> N
 
 
 def test_a_stop_just_after_the_last_answer_ships_nothing(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    def told_to_stop(check: CheckRecord) -> CheckRecord:
+    def stopped_after(check: CheckRecord) -> CheckRecord:
         signal.raise_signal(signal.SIGTERM)
         return check
 
-    monkeypatch.setattr("catwalk.gate.served.serves", lambda *arguments: told_to_stop(serves(*arguments)))
+    monkeypatch.setattr("catwalk.gate.served.serves", lambda *arguments: stopped_after(serves(*arguments)))
     run = candidate(ledger)
-    with pytest.raises(TransientError, match="told to stop"):
+    with pytest.raises(TransientError, match="was stopped by a signal"):
         decide(run, Silent())
     assert run.decision() is None and not in_service(run)

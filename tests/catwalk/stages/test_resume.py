@@ -62,7 +62,7 @@ def test_sigterm_saves_the_last_epoch_and_the_run_counts_as_cancelled(
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=500)
     assert process.returncode == 1, errors
-    assert b"CancelledError: train was told to stop" in errors
+    assert b"CancelledError: train was stopped by a signal" in errors
     assert run.attempts()[-1].outcome == "cancelled"
     assert run.store.exists(run.key("checkpoint.safetensors"))
     summary = run.summary()

@@ -137,7 +137,7 @@ def test_sigterm_stops_it_within_a_round_and_a_retry_continues(ledger: Ledger) -
     sent = time.monotonic()
     _, errors = process.communicate(timeout=500)
     assert time.monotonic() - sent < 20, "a round takes 30 s"
-    assert b"CancelledError: train was told to stop" in errors
+    assert b"CancelledError: train was stopped by a signal" in errors
     assert run.attempts()[-1].outcome == "cancelled"
 
 

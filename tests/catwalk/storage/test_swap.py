@@ -50,7 +50,7 @@ def test_a_check_between_two_tries_ends_it() -> None:
     tries = []
 
     def stop() -> None:
-        raise CancelledError("told to stop")
+        raise CancelledError("stopped by a signal")
 
     with pytest.raises(CancelledError):
         swap("x", lambda: (tries.append(1), never()), stop)
