@@ -26,7 +26,7 @@ def file_name(dashboard: dict[str, Any]) -> str:
 
 @entry_point("grafana")
 def main() -> None:
-    """Writes all of them, and removes what is no dashboard any more."""
+    """Writes all of them, and removes files of former dashboards."""
     FOLDER.mkdir(exist_ok=True)
     wanted = {file_name(dashboard): text(dashboard) for dashboard in DASHBOARDS}
     for path in FOLDER.glob("*.json"):

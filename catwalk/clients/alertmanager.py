@@ -75,7 +75,7 @@ def configuration(url: str) -> str:
 
 
 def started(url: str) -> float:
-    """Unix time at which it started; it knows nothing of the alerts of before.
+    """Unix time at which it started. It doesn't know alerts from before that time.
 
     Raises:
         AlertmanagerError: it does not say.

@@ -33,7 +33,7 @@ PRESETS = {
     "@midnight": "0 0 * * *",
     "@annually": "0 0 1 1 *",
 }
-"""Presets as Airflow reads them; croniter doesn't know all of them, and Airflow leaves the last two to it."""
+"""Presets as Airflow reads them; croniter lacks some of them, and Airflow leaves the last two to croniter."""
 UTC_ZONE = "UTC"
 _SPAN = re.compile(r"(\d+(?:\.\d+)?(?:e\+?\d+)?)\s*(s|min|h|d|w)")
 _UNITS = {"w": 604_800, "d": 86_400, "h": 3_600, "min": 60, "s": 1}

@@ -1,4 +1,4 @@
-"""Metrics of a yes-or-no model's scores, in double precision."""
+"""Metrics of a binary model's scores, in double precision."""
 
 from __future__ import annotations
 

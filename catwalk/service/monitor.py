@@ -131,7 +131,7 @@ class PredictionMonitor:
         self._log.label(self._model, intake.checked(reference.kind, reference.classes, ids, labels, times, now))
 
     def log_counts(self) -> Tally:
-        """Returns what has become of this process' predictions by the version that answers now."""
+        """Returns the outcomes of this process' predictions by the version that answers now."""
         return self._tally(self.version)
 
     def close(self, timeout: float = 10.0) -> None:

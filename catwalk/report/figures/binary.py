@@ -1,4 +1,4 @@
-"""Figures of how well a yes-or-no model ranks, and of the effect of a threshold."""
+"""Figures of how well a binary model ranks, and of the effect of a threshold."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def reliability_diagram(facts: Facts) -> style.Drawing:
 
 
 def reliability_of_positives(facts: Facts) -> style.Drawing:
-    """Draws the same for a yes-or-no model: the share of positives by predicted probability."""
+    """Draws the same for a binary model: the share of positives by predicted probability."""
     answers = facts.answers.get()
     if facts.problem.metrics[0].name != "log_loss":
         raise MissingError("")  # its scores are not probabilities

@@ -1,1 +1,1 @@
-"""Labels that come later: how they are taken, joined to the log of a service, and what they say of its model."""
+"""Labels that arrive later: stores them, joins them to a service's log, and computes its model's metrics from them."""

@@ -26,7 +26,7 @@ Given = str | Path | Mapping[Any, Any] | Iterable[Sequence[Any]]
 
 @dataclass(frozen=True)
 class Taken:
-    """What has become of the labels that were given."""
+    """The outcome of storing labels."""
 
     new: int
     """Stored now."""

@@ -33,7 +33,7 @@ class Findings:
     days: list[DayRecord] = field(default_factory=list)
     """The oldest first."""
     counts: dict[str, int] = field(default_factory=dict)
-    """What has become of the labels."""
+    """Outcome → number of labels."""
     first_keys: dict[str, str] = field(default_factory=dict)
     """Version → the key of its first segment."""
     headers: dict[str, dict[str, Any]] = field(default_factory=dict)

@@ -1,7 +1,7 @@
-"""Reads what is new of labels and predictions, and of the old what that may change.
+"""Reads new labels and predictions, and the earlier ones whose figures they may change.
 
 Hashes of ids tell which days new labels belong to, and which labels the ids of a day have. So the days whose figures
-may change are read whole, with all labels of their ids; what was known of the other days stays.
+may change are read whole, with all labels of their ids. The figures of the other days stay.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ def join(store: Store, model: str, now: float) -> RealisedRecord:
         NotFoundError: No prediction of the model was ever logged.
         StoreError: The ledger can't be read or written.
     """
-    return swap(f"what labels say of {model}", lambda: _once(store, model, now))
+    return swap(f"the realised metrics of {model}", lambda: _once(store, model, now))
 
 
 def _once(store: Store, model: str, now: float) -> RealisedRecord:

@@ -1,6 +1,6 @@
 """What a segment of the log consists of: lines of JSON, the first of which says what the others belong to.
 
-A line is written as a whole or, where its process was killed, in part; readers pass over what is no whole line.
+A line is written as a whole or, if its process was killed, in part. Readers skip incomplete lines.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Header:
 
 @dataclass
 class Tally:
-    """What has become of the predictions of a segment's time, so far."""
+    """Outcomes of the predictions of a segment's time, so far."""
 
     logged: int = 0
     sampled_out: int = 0

@@ -132,7 +132,7 @@ class PredictionLog:
             raise CatwalkError(f"the labels can't be stored: {error}; send them again") from error
 
     def counts(self, version: str) -> Tally:
-        """Returns what has become of this process' predictions by a version so far."""
+        """Returns the outcomes of this process' predictions by a version so far."""
         with self._changed:
             return replace(self._counts.get(version, Tally()))
 
@@ -169,12 +169,12 @@ class PredictionLog:
             taken = not refused and batch not in self._waiting
             if not taken and not refused:
                 self._waiting.remove(batch)
-        if not taken:  # else the writer counts what becomes of it
+        if not taken:  # otherwise, the writer counts its outcome
             self._count(batch.header, dropped=len(batch.answers))
         return taken and batch.settled.is_set() and batch.logged
 
     def _count(self, header: Header, **numbers: int) -> None:
-        """Notes what has become of predictions. Never waits for the disk."""
+        """Counts outcomes of predictions. Never waits for the disk."""
         with self._changed:
             _add(self._counts.setdefault(header.version, Tally()), numbers)
             if "logged" not in numbers:  # their own lines count these
