@@ -83,7 +83,7 @@ class ComposedStack(RunningStack):
         return "\n".join([self.compose("ps", "--all"), *(word.stdout + word.stderr for word in words)])
 
     def containers(self, *services: str) -> list[dict[str, Any]]:
-        """What ``docker inspect`` says of the containers, of some services or of all."""
+        """The output of ``docker inspect`` for the containers of some services, or of all."""
         ids = self.compose("ps", "--all", "--quiet", *services).split()
         return list(json.loads(self.engine.run("inspect", *ids))) if ids else []
 
@@ -107,13 +107,13 @@ class ComposedStack(RunningStack):
         wait_until(lambda: self.healthy(part), f"{part} is healthy", SECONDS)
 
     def address(self, service: str, network: str) -> str:
-        """Of a service in a network; this machine reaches each of them."""
+        """The address of a service in a network; this machine reaches all networks."""
         networks = self.container(service)["NetworkSettings"]["Networks"]
         return str(networks[f"{self.project}_{network}"]["IPAddress"])
 
     @property
     def ledger(self) -> Ledger:
-        """Its runs. S3 is published nowhere, and has another address whenever its container is made anew."""
+        """Its runs. S3 has no published port, and gets another address whenever its container is recreated."""
         os.environ["AWS_ENDPOINT_URL_S3"] = f"http://{self.address('versitygw', 'back')}:7070"
         return Ledger(open_store())
 
@@ -150,7 +150,7 @@ def torch_backend() -> str:
 
 @contextmanager
 def composed(engine: Engine, left_out: Iterable[str], **own: str) -> Iterator[ComposedStack]:
-    """A project with two workers that is not started yet; nothing of it is left when this ends, but for its image.
+    """A project with two workers that is not started yet. When this ends, only its image is left.
 
     Args:
         engine: where it runs.

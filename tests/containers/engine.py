@@ -132,7 +132,7 @@ def _ready(environment: dict[str, str]) -> Engine:
 
 
 def compose_version(environment: dict[str, str]) -> tuple[int, int]:
-    """Of the compose plugin; (0, 0): there is none."""
+    """The version of the compose plugin; (0, 0) if there is none."""
     done = subprocess.run(
         ["docker", "compose", "version"], env=environment, capture_output=True, text=True, timeout=60, check=False
     )

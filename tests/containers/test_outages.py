@@ -102,7 +102,7 @@ def test_metrics_go_on_when_statsd_exporter_comes_back_at_another_address(stack:
 
 @contextmanager
 def moved(stack: ComposedStack, part: str) -> Iterator[None]:
-    """A part whose container was made anew while others took its address."""
+    """A part whose container was recreated while other containers took its address."""
     before, others = stack.address(part, "back"), []
     squatter = ["--detach", "--rm", "--network", f"{stack.project}_back", f"catwalk:{TAG}", "sleep", "3600"]
     try:

@@ -147,7 +147,7 @@ def answers(address: str, port: int) -> bool:
 
 
 def own_addresses() -> list[str]:
-    """Of this machine, those that others may know."""
+    """The addresses of this machine that other machines may know."""
     found = [entry for entries in psutil.net_if_addrs().values() for entry in entries if entry.family == socket.AF_INET]
     return [entry.address for entry in found if not entry.address.startswith("127.")]
 

@@ -1,4 +1,4 @@
-"""Retraining in containers: a DAG run on the real dataset, a worker that dies, what the stack says of itself."""
+"""Retraining in containers: a DAG run on the real dataset, a worker that dies, and the stack's reports about itself."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def stats(stack: ComposedStack) -> str:
 
 
 def megabytes(usage: str) -> float:
-    """Of what ``docker stats`` says, such as 31.4MiB / 512MiB."""
+    """Memory in use, from the output of ``docker stats``, such as 31.4MiB / 512MiB."""
     found = re.match(r"([\d.]+)([KMG]?i?B)", usage)
     assert found is not None, usage
     return float(found[1]) * UNITS[found[2]] / 2**20

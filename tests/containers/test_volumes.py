@@ -16,7 +16,7 @@ from tests.support.servers import wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.containers, pytest.mark.timeout(3600)]
 
-REASON = "containers made anew"
+REASON = "containers recreated"
 
 
 def test_down_and_up_keep_everything(stack: ComposedStack) -> None:

@@ -72,7 +72,7 @@ def _npm(folder: Path) -> None:
 
 
 def transform(panels: Sequence[dict[str, Any]]) -> list[list[Frame]]:
-    """What becomes of each panel's results.
+    """Returns each panel's results after its transformations.
 
     Args:
         panels: each with `transformations` as in the dashboard, and `results`: one a query, `refId` and `series` as

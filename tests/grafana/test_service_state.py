@@ -1,4 +1,4 @@
-"""What Home and Fleet say of a model's service, as promtool evaluates their query."""
+"""The state of a model's service on Home and Fleet, as promtool evaluates their query."""
 
 from __future__ import annotations
 

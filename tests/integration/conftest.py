@@ -189,7 +189,7 @@ def in_exporter(stack: RunningStack, run: Run, state: str) -> bool:
 
 
 def stored(services: RunningStack, run: Run) -> int:
-    """What the completeness query says of one run."""
+    """The result of the completeness query for one run."""
     found = [value for labels, value in services.query(COMPLETENESS) if labels["run_id"] == run.run_id]
     return int(found[0]) if found else 0
 

@@ -50,7 +50,7 @@ def answers(
 
 
 def realised(low: float, high: float, labels: float = 300) -> dict[str, str]:
-    """What the exporter says of a week's labels."""
+    """What the exporter reports about a week's labels."""
     of_week = {"model": "mlp", "version": RUN, "window": "7d"}
     bounds = {"low": low, "high": high}
     return {

@@ -43,7 +43,7 @@ OF_METRICS = {
     "realised_predictions": {"model": "mlp", "version": "v", "window": "7d"},
     "labels_last_timestamp_seconds": {"model": "mlp"},
 }
-"""The same, which the exporter's job of before did not say."""
+"""The same, which the exporter's former job did not report."""
 OF_AIRFLOW = {
     "airflow_component_healthy": {"component": "scheduler"},
     "dag_paused": {"dag_id": "a"},
@@ -76,7 +76,7 @@ def _source(job: str = "exporter") -> list[tuple[str, str]]:
 
 
 def held_over_an_upgrade(stem: str, labels: dict[str, str]) -> Scenario:
-    """What was held under the name of before is held on, until the exporter answers, for an hour at most."""
+    """What was held under the former name stays held until the exporter answers, for an hour at most."""
     record = f"exporter:{stem}:held"
     before, after = (_sample(labels, job) for job in ("registry", "exporter"))
     return scenario(
@@ -133,7 +133,7 @@ HELD: list[Scenario] = [
         if stem != "airflow_component_healthy"
     ),
     scenario(
-        "the job has its name of before: it can't be asked after an upgrade, and in a Prometheus of one's own",
+        "the job has its former name: it doesn't answer after an upgrade, and in your own Prometheus",
         {
             OLD_UP: "1x30 0x29 1x100", OLD_STORE: "1x30 stale _x29 1x20 0x79",
             OLD_API_SERVER: "1x30 stale _x29 1x20 0x79",

@@ -351,7 +351,7 @@ TRAINING: list[Scenario] = [
 
 
 def said(best_epoch: int, samples: int = 1_000, **losses: float) -> dict[str, str]:
-    """What the exporter says of all epochs of a run."""
+    """What the exporter reports about all epochs of a run."""
     figures = {"best_epoch": best_epoch, **losses}
     return {series(f"catwalk_run_{name}", **OF_RUN): constant(value, samples) for name, value in figures.items()}
 
@@ -764,7 +764,7 @@ HEADLINE: list[Scenario] = [
         silent("ModelHeadlineRegressed", "1m"),
     ),
     scenario(
-        "an accuracy has limits of its own, and what is no headline has none",
+        "an accuracy has its own limits, and a metric other than the headline has none",
         {
             **metrics("latest", RUN, accuracy=0.5, mae="NaN"), **metrics("champion", OLDER, accuracy=0.9, mae=1.0),
             **described("accuracy", "maximize"), **described("mae", "minimize", "false"),
@@ -964,7 +964,7 @@ SERVICE: list[Scenario] = [
         silent("DatasetShifted", "5m"),
     ),
     scenario(
-        "the exporter of the release before tells the two statistics in families of their own",
+        "the previous release's exporter has a metric for each of the two statistics",
         {
             **role("latest", RUN, dataset_pixel_mean=0.249, dataset_pixel_stddev=0.381),
             **role("champion", OLDER, dataset_pixel_mean=0.28, dataset_pixel_stddev=0.35),

@@ -10,7 +10,7 @@ from tests.prometheus.scenario import RUN, Scenario, constant, has, scenario, se
 
 
 def info(model: str, owner: str, instance: int = 1) -> dict[str, str]:
-    """What an exporter says of a model."""
+    """What an exporter reports about a model."""
     name = series("catwalk_model_info", model=model, dag_id="nightly", owner=owner, retired="false")
     return {name.replace("exporter:1", f"exporter:{instance}"): constant(1)}
 

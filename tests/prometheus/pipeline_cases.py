@@ -73,7 +73,7 @@ def never(by: str, schedule: str = NIGHTLY, dag_id: str = "") -> Alert:
 
 
 def component(name: str, value: str) -> dict[str, str]:
-    """What the exporter says of a component of Airflow."""
+    """What the exporter reports about a component of Airflow."""
     return {series("catwalk_airflow_component_healthy", component=name): value}
 
 

@@ -584,7 +584,7 @@ def at_its_test(
 def realised(
     low: float, high: float, labelled: int = 100, metric: str = "accuracy", window: str = "7d", version: str = RUN
 ) -> dict[str, str]:
-    """What labels say of a version's predictions."""
+    """The metrics of a version's labelled predictions."""
     of = {"model": "mlp", "version": version, "window": window}
     return {
         series("catwalk_realised_metric", **of, metric=metric, bound="low"): constant(low),
@@ -758,7 +758,7 @@ LABELLED = [
 
 
 def retraining(**states: str) -> dict[str, str]:
-    """What the courier says of a model's retraining on request: state → its series, every ten seconds."""
+    """What the courier reports about a model's retraining on request: state → its series, every ten seconds."""
     return {series("catwalk_retraining_state", model="mlp", state=state): text for state, text in states.items()}
 
 

@@ -591,7 +591,7 @@ STACK: list[Scenario] = [
         fires("CatwalkServiceDown", "2m", EXPORTER_DOWN, COURIER_DOWN),
     ),
     scenario(
-        "a Prometheus of one's own has the exporter under its name of before, which is lost later",
+        "your own Prometheus has the exporter under its former name, and loses it later",
         {**{name: value for name, value in ALL_UP.items() if name != up("exporter")}, up("registry"): "1x50 0x100"},
         silent("TargetDown", "8m"),
         silent("CatwalkServiceDown", "8m"),
@@ -599,7 +599,7 @@ STACK: list[Scenario] = [
         fires("CatwalkServiceDown", "12m", OLD_EXPORTER_DOWN),
     ),
     scenario(
-        "the exporter is stopped under its name of before, and starts under that of now",
+        "the exporter stops under its former name, and starts under its current one",
         {**ALL_UP, up("registry"): "1x5 0", up("exporter"): "_x7 1x100"},
         silent("CatwalkServiceDown", "2m"),
         silent("CatwalkServiceDown", "5m"),

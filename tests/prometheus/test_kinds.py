@@ -50,7 +50,7 @@ class Kind:
     problem: Problem
     labels: Any
     answers: Callable[[float], Any]
-    """What it says of the examples, the worse the larger the noise."""
+    """Its answers to the examples; a larger noise makes them worse."""
     missed: dict[str, float]
     """Floors and caps that no model keeps."""
     silent: frozenset[str] = frozenset()

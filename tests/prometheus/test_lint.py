@@ -164,8 +164,8 @@ ALWAYS_THERE = re.compile(r"up|scrape_\w+|ALERTS")
 """What Prometheus makes itself, for a scrape that fails too."""
 OF_THE_MOMENT = {
     ("exporter:ledger_unread:info", "catwalk_store_up"): "says whether what is held has to be held",
-    ("exporter:ledger_replaced:info", "catwalk_store_up"): "says until when the job before is heeded",
-    ("exporter:airflow_replaced:info", "catwalk_airflow_component_healthy"): "says until when the job before is heeded",
+    ("exporter:ledger_replaced:info", "catwalk_store_up"): "says until when the former job counts",
+    ("exporter:airflow_replaced:info", "catwalk_airflow_component_healthy"): "says until when the former job counts",
     (
         "job:process_start_time_seconds:last",
         "process_start_time_seconds",
@@ -178,7 +178,7 @@ FORMER_LEVELS = {"exporter": "registry", "statsd_exporter": "exporter"}
 
 
 def former(record: str) -> str:
-    """What the release before called a record, which rules that look back read too."""
+    """The previous release's name of a record; rules that look back read it too."""
     level, _, rest = record.partition(":")
     return f"{FORMER_LEVELS.get(level, level)}:{rest}"
 

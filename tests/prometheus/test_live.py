@@ -16,7 +16,7 @@ pytestmark = pytest.mark.integration
 
 
 def loaded(services: RunningStack) -> list[dict[str, Any]]:
-    """What Prometheus says of every rule."""
+    """What Prometheus reports about every rule."""
     return [rule for group in services.prometheus("rules")["groups"] for rule in group["rules"]]
 
 

@@ -1,4 +1,4 @@
-"""From what a run says of its owner to whom an alert reaches: exporter, Prometheus and Alertmanager as they are."""
+"""From the owner that a run names to the receiver of an alert: the real exporter, Prometheus and Alertmanager."""
 
 from __future__ import annotations
 

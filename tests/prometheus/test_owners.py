@@ -43,7 +43,7 @@ ABOUT_NO_MODEL = {
 }
 """Alert → what it is about."""
 OF_A_DAG = {"PipelinePaused", "PipelineRunFailed", "RetrainingOverdue"}
-"""What may be known of a DAG, or of a schedule, before any model is known of it; it names that instead."""
+"""Alerts that can be about a DAG, or a schedule, before its model is known. They name the DAG or schedule instead."""
 
 
 def joined_labels(rule: Rule) -> list[str]:
@@ -99,7 +99,7 @@ def test_lost_scrapes_lose_no_owner() -> None:
 
 
 def complaints(stories: list[Scenario]) -> str:
-    """What promtool says of them."""
+    """What promtool complains about in them."""
     with ThreadPoolExecutor(2) as pool:
         return "".join(pool.map(lambda story: complaint([story]), stories))
 
@@ -110,7 +110,7 @@ AS_SERIES = MODEL.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def info(values: str, owner: str, model: str = AS_SERIES) -> dict[str, str]:
-    """What the exporter says of a model."""
+    """What the exporter reports about a model."""
     return {series("catwalk_model_info", model=model, dag_id="nightly", owner=owner, retired="false"): values}
 
 

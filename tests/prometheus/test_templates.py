@@ -65,7 +65,7 @@ NAN = told(
     "warning",
     "model",
     "Loss of mlp became NaN in epoch 7",
-    "Train loss is NaN since epoch 7 <of 18> & the run continues in vain.",
+    "Train loss is NaN since epoch 7 <of 18> & the run has stopped.",
     model="mlp",
     run_id=RUN,
 )

@@ -96,7 +96,7 @@ class BeforeS3(_Server):
         """
         Args:
             port: The port of the S3 server on this machine.
-            edit: what becomes of each request; may be replaced at any time.
+            edit: answers each request; may be replaced at any time.
         """
         super().__init__()
         self.edit = edit

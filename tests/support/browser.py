@@ -61,7 +61,7 @@ class Browser:
         self._socket = socket
         self._numbers = itertools.count(1)
         self.complaints: list[str] = []
-        """What the browser has to say of the pages so far, such as that their policy forbids a part of them."""
+        """The browser's complaints about the pages so far, such as a part that their policy forbids."""
         self._session = ""
         target = self._call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]

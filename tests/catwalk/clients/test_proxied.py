@@ -63,7 +63,7 @@ def test_the_courier_calls_out_through_the_proxy_and_reaches_parts_without(
         wait_until(lambda: "http://beat.example.com/on" in [asked.path for asked in proxy.seen], "a heartbeat")
         courier.get("/")
         eventually(courier, "silent")
-        wait_until(lambda: "http://hooks.example.com/catwalk" in [asked.path for asked in proxy.seen], "a call-out")
+        wait_until(lambda: "http://hooks.example.com/catwalk" in [asked.path for asked in proxy.seen], "a callout")
         wait_until(lambda: courier.log.read_text().count(f"(through the proxy {proxy.url})") >= 2, "two named errors")
     finally:
         courier.stop()

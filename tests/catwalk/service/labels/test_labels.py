@@ -1,4 +1,4 @@
-"""Labels that come late: what is taken, what it is joined to, and what that says of each version and day."""
+"""Labels that arrive late: which are stored, which predictions they join, and the metrics of each version and day."""
 
 from __future__ import annotations
 
