@@ -118,7 +118,7 @@ def test_runs_can_be_chosen_sorted_grouped_and_written_as_csv(catwalk: Any, s3_s
     assert (recipe["runs"], recipe["best"], round(recipe["mean"], 6)) == (2, FIRST, 0.9)
     assert "90.00  1.41  2" in catwalk("runs", "--by", "recipe").out
     one_line(catwalk("runs", "--where", "epochs>3"), "--where takes KEY OP VALUE with spaces between")
-    one_line(catwalk("runs", "--sort", "speed"), "runs have no 'speed'")
+    one_line(catwalk("runs", "--sort", "speed"), "runs have no key 'speed'")
     assert catwalk("runs", "--by", "night").code == 2
     assert catwalk("runs", "--where", "test_accuracy > 0.95").out == "none of the 2 runs meets these conditions\n"
 
@@ -233,7 +233,7 @@ def test_latest_is_the_latest_of_the_named_model(catwalk: Any, s3_store: Store) 
     assert catwalk("show", "latest", "--json").json()["run"]["run_id"] == SECOND
     named = catwalk("show", "latest", "--model", "mlp-synthetic", "--json").json()["run"]["run_id"]
     assert named == FIRST
-    one_line(catwalk("show", "latest", "--model", "other"), "there are no runs of other yet")
+    one_line(catwalk("show", "latest", "--model", "absent"), "there are no runs of absent yet")
 
 
 @pytest.mark.parametrize(
@@ -513,7 +513,7 @@ def test_prune_removes_old_runs_but_none_that_may_be_needed(
 def test_fetch_writes_the_verified_champion(catwalk: Any, champion: tuple[Run, bytes], tmp_path: Path) -> None:
     run, weights = champion
     target = tmp_path / "served" / "model.safetensors"
-    one_line(catwalk("fetch", "--out", str(target)), "can't be written: No such file or directory")
+    one_line(catwalk("fetch", "--out", str(target)), "model.safetensors: No such file or directory")
     target.parent.mkdir()
     facts = catwalk("fetch", "--out", str(target.parent), "--json").json()
     assert (facts["run_id"], facts["sha256"]) == (run.run_id, hashlib.sha256(weights).hexdigest())
@@ -596,7 +596,7 @@ def test_a_damaged_champion_is_named_and_its_runs_stay(
     put_summary(s3_store, summary(SECOND, model="mlp"))
     pruned = catwalk("prune", "--keep", "0", "--json")
     assert pruned.json()["removed"] == [SECOND]
-    assert f"every run of mlp-synthetic stays: {s3_store.url}/{key} is damaged" in pruned.err
+    assert f"every run of mlp-synthetic is kept: {s3_store.url}/{key} is damaged" in pruned.err
     for command in (("fetch", "--out", str(tmp_path / "model")), ("rollback", "--reason", "x", "--by", "ada")):
         one_line(catwalk(*command), "is damaged")
     one_line(catwalk("promote", FIRST, "--reason", "x", "--by", "ada"), "restore it from a backup, or delete it")
