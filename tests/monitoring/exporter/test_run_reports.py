@@ -71,7 +71,7 @@ def test_a_running_run_shows_its_facts_and_not_the_report_of_its_last_try(
 ) -> None:
     s3_store.put(f"runs/{RUNNING}/report.html", REPORT)
     page = exporter.get(f"/runs/{RUNNING}")
-    assert "The report is built when the run has ended." in page and "The report</h1>" not in page
+    assert "The report is built after the run has ended." in page and "The report</h1>" not in page
 
 
 def test_a_lost_run_says_how_to_end_it(exporter: ExporterProcess, s3_store: Store) -> None:
