@@ -101,7 +101,15 @@ def _dashboards(measured: Measured) -> Measurement:
     found, now = [], time.time()
     for model, own in runs.items():
         every = f"({'|'.join(own)})"
-        chosen = {"model": model, "run": own[-1], "runs": every, "recent": every, "champion": own[0], "dag": ".*"}
+        chosen = {
+            "model": model,
+            "run": own[-1],
+            "runs": every,
+            "recent": every,
+            "newest": "10",
+            "champion": own[0],
+            "dag": ".*",
+        }
         variables = {**chosen, "split": "validation", "metric": "accuracy", "statistic": ""}
         for query in all_queries():
             began = time.perf_counter()

@@ -174,7 +174,7 @@ def test_the_courier_annotates_once_though_grafana_fails_loses_answers_and_the_c
         assert grafana.annotations[1]["timeEnd"] > grafana.annotations[1]["time"]
         grafana.fails = [400]
         assert courier.post(notification("Odd", severity="warning"))[0] == 200
-        wait_until(lambda: "given up" in courier.log.read_text(), "given up")
+        wait_until(lambda: "gave up" in courier.log.read_text(), "the courier gave up")
         assert 'pending_deliveries{channel="grafana"} 0.0' in courier.get("/metrics")
         assert len(grafana.annotations) == 2, "and never the Watchdog"
     finally:

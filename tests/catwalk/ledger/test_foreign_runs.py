@@ -116,7 +116,7 @@ def test_the_command_line_reads_them(runs: list[Run], catwalk: Any, tmp_path: Pa
 def test_code_that_has_to_build_such_a_model_refuses_in_one_line(runs: list[Run], catwalk: Any) -> None:
     done = catwalk("run", "--run-id", FIRST)
     assert done.code == 1
-    assert done.err.count("\n") == 1 and "is one of churn.model:FOREST" in done.err
+    assert done.err.count("\n") == 1 and "belongs to churn.model:FOREST" in done.err
 
 
 def test_the_exporter_reads_them(runs: list[Run]) -> None:
