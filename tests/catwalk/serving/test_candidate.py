@@ -122,10 +122,10 @@ def first_of_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return write
 
 
-def test_what_it_prints_is_in_nobody_s_way(ledger: Ledger, first_of_all: Any) -> None:
+def test_what_it_prints_disturbs_nothing(ledger: Ledger, first_of_all: Any) -> None:
     first_of_all("print('hello', flush=True)")
     found, check = decision(candidate(ledger, CHATTY))
-    assert found.decision == "ship" and check and "answers 150 of 150" in check.sentence
+    assert found.decision == "ship" and check and "same answer as in its test to 150 of 150 examples" in check.sentence
 
 
 def test_one_that_never_listens_is_held_in_time(ledger: Ledger, first_of_all: Any) -> None:

@@ -187,7 +187,8 @@ def test_a_baseline_that_is_not_here_falls_back_to_its_stored_answers(
     decision = _decide_again(other)
     assert (decision.decision, decision.reason) == ("hold", "inconclusive"), "never by figures of other examples"
     assert (
-        f"the model of run {first.run_id} can't be asked, and was tested on different examples: no" in decision.sentence
+        f"the model of run {first.run_id} can't be asked, and was tested on different examples: can't import"
+        in decision.sentence
     )
     assert "\n" not in decision.sentence
 
