@@ -78,7 +78,7 @@ def test_a_lost_run_says_how_to_end_it(exporter: ExporterProcess, s3_store: Stor
     put_summary(s3_store, summary("20261123T030000Z-00000077", state="running", finished=None, lost_after=180.0))
     wait_until(lambda: exporter.get("/").count("00000077") or None, "the page of runs names it", 30)
     page = exporter.get("/runs/20261123T030000Z-00000077")
-    assert "catwalk finish 20261123T030000Z-00000077 ends it" in page
+    assert "catwalk finish 20261123T030000Z-00000077 to end it" in page
 
 
 def test_no_other_object_can_be_reached(exporter: ExporterProcess, s3_store: Store) -> None:
