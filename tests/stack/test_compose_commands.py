@@ -222,7 +222,7 @@ def test_prometheus_reaches_every_target_with_the_containers_own_files(container
 def test_the_first_start_creates_the_bucket_and_airflows_password(containers: Containers) -> None:
     shell, _, line = containers.service("airflow-init")["command"]
     again = containers.run("airflow-init", [shell, "-c", line.removeprefix("airflow db migrate && ")])
-    assert "bucket catwalk is there" in again.stdout
+    assert "bucket catwalk exists" in again.stdout
     passwords = containers.root / "volumes" / "airflow-auth" / "passwords.json"
     assert json.loads(passwords.read_text()) == {"admin": containers.secrets["CATWALK_AIRFLOW_PASSWORD"]}
     assert passwords.stat().st_mode & 0o777 == 0o600

@@ -137,7 +137,7 @@ def test_a_home_that_a_server_would_misread_is_refused_before_anything_starts(
     """SQLite stops at a `#`, so all such homes would share one Grafana database, with the first one's passwords."""
     settings = Settings(tmp_path / home, free_ports(), "1s")
     monkeypatch.setenv("PATH", f"{grafana}{os.pathsep}{os.environ['PATH']}")
-    with pytest.raises(StackError, match=rf"{part} can't work in a folder with '[#%\[]' in its name"):
+    with pytest.raises(StackError, match=rf"{part} can't work in a folder with '[#%\[]' in its path"):
         control.up(settings, ["statsd_exporter", part], say=quiet)
     assert not processes(settings)
     try:

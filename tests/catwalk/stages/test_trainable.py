@@ -209,7 +209,7 @@ def test_the_command_trains_any_trainable(catwalk: Any, s3_store: Store, monkeyp
     assert "--rounds" in catwalk("run", SHAPES.reference, "--help").out
     assert catwalk("run", SHAPES.reference, "--epochs", "2").code == 2, "that is another model's flag"
     again = catwalk("run", "--run-id", summary["run_id"])
-    assert again.code == 1 and f"is one of {SHAPES.reference}" in again.err
+    assert again.code == 1 and f"belongs to {SHAPES.reference}" in again.err
     monkeypatch.delenv("CATWALK_TRAINABLE")
     unnamed = catwalk("run", "--epochs", "2")
     assert (unnamed.code, unnamed.out) == (1, "")

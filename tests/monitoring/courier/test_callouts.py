@@ -243,7 +243,7 @@ def test_mail_slack_and_webhook_are_retried_until_they_succeed(tmp_path: Path) -
         }
         # The courier records a delivery after the receiver has it.
         wait_until(lambda: counted <= set(courier.get("/metrics").splitlines()), "everything is recorded")
-        wait_until(lambda: re.search("command failed.*ended with 3", courier.log.read_text()), "the command's end")
+        wait_until(lambda: re.search("command failed.*exited with 3", courier.log.read_text()), "the command's end")
         assert len(mailbox.mails) == 1
     finally:
         courier.kill()
