@@ -206,7 +206,6 @@ DASHBOARD = board.board(
             ),
             query(SINCE_SUCCESS, now=True),
         ),
-        sources(*SERVERS),
         by_run(
             About(
                 "Tests of the last runs",
@@ -221,8 +220,9 @@ DASHBOARD = board.board(
             units={"headline of the test": "none"},
         ),
         _decisions(),
+        sources(*SERVERS, width=8, height=9),
         listing(
-            About("Links", "Where are the pages of each part of the stack?", _NOT_KNOWN, "none", 24, 9),
+            About("Links", "Where are the pages of each part of the stack?", _NOT_KNOWN, "none", 16, 9),
             query(PLACES, table=True),
             [
                 Column("name", "Part", {"custom.width": 150}),

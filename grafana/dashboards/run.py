@@ -200,7 +200,7 @@ DASHBOARD = board.board(
             ],
         ),
         joined(
-            About("Gate checks", "Which check decided, and how close was it?", _NO_DECISION, "none", 24, 15),
+            About("Gate checks", "Which check decided, and how close was it?", _NO_DECISION, "none", 24, 13),
             "check",
             [
                 query(VERDICT, "A", table=True),

@@ -202,6 +202,7 @@ DASHBOARD = board.board(
             query(EXCESS, legend="{{side}}, {{window}}"),
             minutes=True,
             limit=1,
+            names=("input, day", "input, hour", "prediction, day", "prediction, hour"),
         ),
         joined(
             About(
@@ -228,7 +229,7 @@ DASHBOARD = board.board(
                 ),
                 Column("Value #A", "Replicas", {"custom.width": 75}),
                 Column("Value #B", "Predictions in 1 h", {"decimals": 0, "custom.width": 95}),
-                Column("origin", "Reference", {"custom.minWidth": 80}),
+                Column("origin", "Reference"),
             ],
             falling=True,
         ),
@@ -241,7 +242,7 @@ DASHBOARD = board.board(
                 _NO_REFERENCE,
                 "none",
                 24,
-                10,
+                12,
             ),
             "name",
             [
@@ -255,7 +256,7 @@ DASHBOARD = board.board(
                 query(_by_feature("model:service_feature:examples", "hour"), "H", table=True),
             ],
             [
-                Column("name", "Feature", {"custom.minWidth": 180}),
+                Column("name", "Feature", {"custom.width": 180}),
                 Column("Value #A", "Multiple of the limit", _OVER),
                 Column("Value #B", "Day", _OVER),
                 Column("Value #C", "Hour", _OVER),
