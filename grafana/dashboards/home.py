@@ -7,7 +7,6 @@ from grafana_foundation_sdk.builders import stat, table
 from grafana import board, words
 from grafana.panels import (
     SERVICE_LINK,
-    WRAPPED,
     About,
     by_run,
     joined,
@@ -125,11 +124,11 @@ def _alerts() -> table.Panel:
     )
     runbook = link("Runbook", "${courier}/runbooks/${__value.raw}", elsewhere=True)
     columns = [
-        Column("rank", "Severity", {**mapped(words.SEVERITIES), "custom.width": 70}),
-        Column("alertname", "Alert", {"links": [runbook], "custom.minWidth": 170, "custom.cellOptions": WRAPPED}),
+        Column("rank", "Severity", {**mapped(words.SEVERITIES), "custom.width": 66}),
+        Column("alertname", "Alert", {"links": [runbook], "custom.minWidth": 215}),
         Column("model", "Model", {"custom.width": 75}),
-        Column("Value", "Since", {"unit": "dateTimeFromNow", "custom.width": 110, "custom.align": "left"}),
-        Column("alertstate", "State", {"custom.width": 70}),
+        Column("Value", "Since", {"unit": "dateTimeFromNow", "custom.width": 105, "custom.align": "left"}),
+        Column("alertstate", "State", {"custom.width": 67}),
     ]
     return listing(about, query(FIRING, table=True), columns)
 

@@ -270,7 +270,7 @@ DASHBOARD = board.board(
                     "Test loss",
                     "Is the model less sure of the right answers? One dot a run.",
                     _NO_TEST,
-                    "none",
+                    "short",
                     8,
                     decimals=3,
                 ),

@@ -299,7 +299,7 @@ DASHBOARD = board.board(
                     _NO_CLASSES,
                     "percentunit",
                     24,
-                    11,
+                    12,
                     1,
                 ),
                 "class",
