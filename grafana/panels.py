@@ -90,6 +90,8 @@ _RUN_AXIS = {
         {"type": "range", "options": {"from": -1, "to": 1_000_000, "result": {"text": "00-00 00:00 0000", "index": 1}}},
     ],
 }
+_EPOCH_AXIS = {"unit": "none", "custom.scaleDistribution": {"type": "ordinal"}}
+"""Each tick is an epoch or step that a run has, never a fraction of one."""
 _DASHES = {"fill": "dash", "dash": [8, 6]}
 _FACT_PIXELS, _STATE_PIXELS, _NAME_PIXELS = 22, 18, 14
 """Text of tiles. Otherwise Grafana fits it to each tile: a number is huge, and a sentence can't be read."""
@@ -289,7 +291,7 @@ def curve(about: About, expr: str, series: str = "run", dashed: str = "") -> tre
     title, corner = "Epoch or step", f"epoch\\{series}"
     expr = with_name(f"({expr})") if series == "run" else expr
     panel = _trend(about, expr, "epoch", series, title, many=series != "series")
-    panel.override_by_name(title, _style({"unit": "none", "decimals": 0}))
+    panel.override_by_name(title, _style(_EPOCH_AXIS))
     if dashed:
         panel.override_by_regexp(dashed, _style({"custom.lineStyle": _DASHES}))
     for step in (sort(series), matrix("epoch", series), convert(corner, "number"), sort(corner), rename(corner, title)):

@@ -124,10 +124,10 @@ def _alerts() -> table.Panel:
     )
     runbook = link("Runbook", "${courier}/runbooks/${__value.raw}", elsewhere=True)
     columns = [
-        Column("rank", "Severity", {**mapped(words.SEVERITIES), "custom.width": 66}),
+        Column("rank", "Severity", {**mapped(words.SEVERITIES), "custom.width": 72}),
         Column("alertname", "Alert", {"links": [runbook], "custom.minWidth": 215}),
-        Column("model", "Model", {"custom.width": 75}),
-        Column("Value", "Since", {"unit": "dateTimeFromNow", "custom.width": 105, "custom.align": "left"}),
+        Column("model", "Model", {"custom.width": 64}),
+        Column("Value", "Since", {"unit": "dateTimeFromNow", "custom.width": 110, "custom.align": "left"}),
         Column("alertstate", "State", {"custom.width": 67}),
     ]
     return listing(about, query(FIRING, table=True), columns)

@@ -288,6 +288,18 @@ def test_a_legend_of_many_series_is_a_table_beside_the_chart(dashboard: dict[str
             assert not crowded or legend["calcs"] == ["lastNotNull"]
 
 
+@each_dashboard
+def test_each_tick_of_an_axis_of_runs_or_epochs_is_one_of_them(dashboard: dict[str, Any]) -> None:
+    """Not epoch 1.5; rounded to whole numbers, ticks at halves would read 1, 2, 2, 3, 3."""
+    for panel in shown(dashboard):
+        if panel["type"] == "trend":
+            rules = panel["fieldConfig"]["overrides"]
+            [axis] = [rule for rule in rules if rule["matcher"]["options"] == panel["options"]["xField"]]
+            assert {"id": "custom.scaleDistribution", "value": {"type": "ordinal"}} in axis["properties"], panel[
+                "title"
+            ]
+
+
 COLUMN_PIXELS = 46
 """A 24th of the board at 1440 pixels with the side menu docked, measured in Grafana 12.3.3."""
 
