@@ -7,6 +7,7 @@ from grafana_foundation_sdk.builders import stat, table
 from grafana import board, words
 from grafana.panels import (
     SERVICE_LINK,
+    WRAPPED,
     About,
     by_run,
     joined,
@@ -125,8 +126,8 @@ def _alerts() -> table.Panel:
     runbook = link("Runbook", "${courier}/runbooks/${__value.raw}", elsewhere=True)
     columns = [
         Column("rank", "Severity", {**mapped(words.SEVERITIES), "custom.width": 72}),
-        Column("alertname", "Alert", {"links": [runbook], "custom.minWidth": 215}),
-        Column("model", "Model", {"custom.width": 64}),
+        Column("alertname", "Alert", {"links": [runbook], "custom.width": 215}),
+        Column("model", "Model", {"custom.minWidth": 64, "custom.cellOptions": WRAPPED}),
         Column("Value", "Since", {"unit": "dateTimeFromNow", "custom.width": 110, "custom.align": "left"}),
         Column("alertstate", "State", {"custom.width": 67}),
     ]
