@@ -151,7 +151,7 @@ def bounds(low: str, high: str) -> str:
 
 def below_divergence(loss: str) -> str:
     """The losses of runs without those that would flatten all others: far above the highest of the usual run."""
-    usual = f"quantile(0.5, (max by (run_id) ({loss}) < 1e300) > -1e300)"  # NaN is no number, and below all others
+    usual = f"quantile(0.5, (max by (run_id) ({loss}) < 1e300) > -1e300)"  # otherwise NaN counts as the smallest
     return f"({loss}) <= on () group_left () ({usual} + abs({usual}))"
 
 
