@@ -73,7 +73,7 @@ _BARS = 60
 """The points of a panel of bars or of isolated dots, few enough that you can see one."""
 _MEANT = {
     "/^champion/": FINE,
-    "/^(latest|this run|test accuracy)/": "blue",
+    "/^(latest|this run|test accuracy|headline of the test)|^(test|run|worst class)$/": "blue",
     "/^success$/": FINE,
     "/^failed$/": ACT,
     "/^up_for_retry$/": "purple",
@@ -83,15 +83,18 @@ _MEANT = {
 _RUN_AXIS = {
     "unit": "string",
     "custom.scaleDistribution": {"type": "ordinal"},  # each tick is a run
-    "custom.axisSoftMin": -1,  # room around a single run
-    "custom.axisSoftMax": 1,
+    "custom.axisSoftMin": -1,  # room for half a name before the first run; a run without a name makes it at the end
     # Grafana spaces the ticks by the text of the largest number, the position of the last run: text as wide as a name.
     "mappings": [
         {"type": "regex", "options": {"pattern": "/^(.+)$/", "result": {"text": "$1", "index": 0}}},
         {"type": "range", "options": {"from": -1, "to": 1_000_000, "result": {"text": "00-00 00:00 0000", "index": 1}}},
     ],
 }
+_EPOCH_AXIS = {"unit": "none", "custom.scaleDistribution": {"type": "ordinal"}}
+"""Each tick is an epoch or step that a run has, never a fraction of one."""
 _DASHES = {"fill": "dash", "dash": [8, 6]}
+_FACT_PIXELS, _STATE_PIXELS, _NAME_PIXELS = 22, 18, 14
+"""Text of tiles. Otherwise Grafana fits it to each tile: a number is huge, and a sentence can't be read."""
 _NARROW = 60
 """The minimum width of a column in pixels; Grafana's default of 150 is too much for a dozen columns."""
 _RUN_LINK = "/d/catwalk-run?var-model=${%s:percentencode}&var-run=${%s}&${__url_time_range}&${datasource:queryparam}"
@@ -102,6 +105,9 @@ _PAGE_LINK = "${exporter}/runs/${%s}"
 """From a run to its page and report."""
 RUN_ID = "run_id"
 """Title of the hidden column that the links of a short name need."""
+
+WRAPPED = {"type": "auto", "wrapText": True}
+"""A cell that shows all of a long name, because names often differ in their end."""
 
 Panel = TypeVar("Panel", stat.Panel, table.Panel, timeseries.Panel, trend.Panel, barchart.Panel, statetimeline.Panel)
 Drawn = TypeVar("Drawn", timeseries.Panel, trend.Panel, barchart.Panel)
@@ -157,6 +163,7 @@ def tile(
         .color_mode(looks.BigValueColorMode.VALUE)
         .justify_mode(looks.BigValueJustifyMode.CENTER)
         .text_mode(looks.BigValueTextMode.VALUE_AND_NAME if named else looks.BigValueTextMode.VALUE)
+        .text(common.VizTextDisplayOptions().title_size(_NAME_PIXELS).value_size(_FACT_PIXELS))
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).fields(fields).values(False))
         .color_scheme(_color(FieldColorModeId.THRESHOLDS))
         .thresholds(thresholds((None, PLAIN), *([(1, alarming)] if alarming else [])))
@@ -170,6 +177,7 @@ def tile(
 def lamps(about: About, lit: Sequence[tuple[prometheus.Dataquery, Sequence[ValueMap]]]) -> stat.Panel:
     """Several states in words side by side, each with the meanings of its values."""
     panel = tile(about, *(target for target, _ in lit), named=True)
+    panel.text(common.VizTextDisplayOptions().title_size(_NAME_PIXELS).value_size(_STATE_PIXELS))
     for target, mappings in lit:
         panel.override_by_query(str(target.build().ref_id), _style({"mappings": list(mappings)}))
     return panel
@@ -210,6 +218,7 @@ def lines(
         .show_points(looks.VisibilityMode.AUTO)
         .line_interpolation(looks.LineInterpolation.STEP_AFTER if steps else looks.LineInterpolation.LINEAR)
     )
+    panel.override_by_regexp(".*", _style({"noValue": "–"}))  # otherwise the whole message, in the legend's table
     if minutes:
         panel.interval(_MINUTES)
     if about.decimals == 0:  # counts: all zeros are a line at the bottom of a scale to 1
@@ -256,7 +265,7 @@ def by_run(
         dashed: A pattern for the names of series that are limits, shown as dashed lines.
     """
     many = series != "series"
-    panel = _trend(about, with_name(f"({expr})"), "run", series, "Run", many=many)
+    panel = _trend(about, _with_room(f"({expr})"), "run", series, "Run", many=many)
     panel.override_by_name("Run", _style(_RUN_AXIS))
     line = {"custom.drawStyle": "line", "custom.showPoints": "auto"}
     if not many:
@@ -271,12 +280,18 @@ def by_run(
     return panel
 
 
+def _with_room(expr: str) -> str:
+    """The same by short name, and a run without a name and value at the end, or half the last one's name is cut off."""
+    last = f'label_replace(topk(1, {expr}) * (0 / 0), "run_id", "zzz", "", "")'
+    return f'{with_name(expr)} or label_replace({last}, "run", " ", "", "")'
+
+
 def curve(about: About, expr: str, series: str = "run", dashed: str = "") -> trend.Panel:
     """Values by epoch, one line a `series`; those whose names match `dashed` are dashed."""
     title, corner = "Epoch or step", f"epoch\\{series}"
     expr = with_name(f"({expr})") if series == "run" else expr
     panel = _trend(about, expr, "epoch", series, title, many=series != "series")
-    panel.override_by_name(title, _style({"unit": "none"}))
+    panel.override_by_name(title, _style(_EPOCH_AXIS))
     if dashed:
         panel.override_by_regexp(dashed, _style({"custom.lineStyle": _DASHES}))
     for step in (sort(series), matrix("epoch", series), convert(corner, "number"), sort(corner), rename(corner, title)):
@@ -302,6 +317,7 @@ def _trend(about: About, expr: str, x: str, series: str, title: str, *, many: bo
         .show_points(looks.VisibilityMode.AUTO)
         .point_size(4)
         .span_nulls(False)
+        .override_by_regexp(".*", _style({"noValue": "–"}))
         .override_by_name(nothing, _style({"color": {"mode": "fixed", "fixedColor": PLAIN}}))
         .with_target(query(f"{expr} or on () {placeholder}", table=True))
     )
@@ -460,7 +476,7 @@ def run_links(model: str = "model", run: str = "__value.raw") -> Style:
         link("Run in detail", _RUN_LINK % (model, run)),
         link("Page and report", _PAGE_LINK % run, elsewhere=True),
     ]
-    return {"links": places, "custom.width": 230 if run == "__value.raw" else 150}
+    return {"links": places, "custom.width": 230 if run == "__value.raw" else 145}
 
 
 def run_columns(model: str = "model") -> list[Column]:

@@ -143,6 +143,18 @@ def points(share: str) -> str:
     return f"100 * ({share})"
 
 
+def bounds(low: str, high: str) -> str:
+    """Two bounds by run_id as one text, in the label `bounds`, such as `-0.52 to 1.1`."""
+    texts = (f'count_values by (run_id) ("{name}", {value})' for name, value in (("low", low), ("high", high)))
+    return f'label_join({" * on (run_id) group_left (high) ".join(texts)}, "bounds", " to ", "low", "high")'
+
+
+def below_divergence(loss: str) -> str:
+    """The losses of runs without those that would flatten all others: far above the highest of the usual run."""
+    usual = f"quantile(0.5, (max by (run_id) ({loss}) < 1e300) > -1e300)"  # otherwise NaN counts as the smallest
+    return f"({loss}) <= on () group_left () ({usual} + abs({usual}))"
+
+
 def with_name(expr: str) -> str:
     """An expression by run_id, with the label `run`: when the run was created, without year and seconds, and 4 digits.
 

@@ -7,7 +7,7 @@ while it is down, beside those of another one, and no query looks back.
 from __future__ import annotations
 
 from grafana import board, words
-from grafana.panels import LOOK, About, joined, link, mapped, query, run_columns, tile
+from grafana.panels import LOOK, WRAPPED, About, joined, link, mapped, query, run_columns, tile
 from grafana.queries import outcome, service_state, with_name
 from grafana.sources import sources
 from grafana.transformations import Column
@@ -23,8 +23,6 @@ _INFO, _RUN, _DECISION, _DUE, _PROMOTED = (
     )
 )
 _UNREAD = "on (job, instance) exporter:ledger_unread:info"
-_WRAPPED = {"type": "auto", "wrapText": True}
-"""A cell that shows all of a long name, because models often differ in its end."""
 _LOOKED_AT = 5
 """From this value of `ATTENTION` on, a model needs no attention."""
 
@@ -84,7 +82,7 @@ FIRING_COUNT = (
     ' or 0 * max(ALERTS{alertname="Watchdog", alertstate="firing"})'
 )
 
-_UNKNOWN = "not known: no ledger was read, or no rule is evaluated."
+_UNKNOWN = "not known: no ledger, or no rules."
 _PLACE = "&${__url_time_range}&${datasource:queryparam}"
 _MODEL = "${__data.fields.Model:percentencode}"
 _OF_MODEL = [
@@ -169,14 +167,14 @@ DASHBOARD = board.board(
                 query(SERVICE, "J", table=True),
             ],
             [
-                Column("Value #A", "Status", {**mapped(words.FLEET), "custom.width": 100, "custom.align": "left"}),
-                Column("model", "Model", {"links": _OF_MODEL, "custom.minWidth": 140, "custom.cellOptions": _WRAPPED}),
+                Column("Value #A", "Status", {**mapped(words.FLEET), "custom.width": 110, "custom.align": "left"}),
+                Column("model", "Model", {"links": _OF_MODEL, "custom.minWidth": 140, "custom.cellOptions": WRAPPED}),
                 Column("owner", "Owner", {"custom.width": 105}),
                 Column("Value #G", "Firing", {"custom.width": 60}),
                 Column("alertname", "Top alert", {"links": [_RUNBOOK], "custom.minWidth": 205}),
                 Column("Value #J", "Service", {**mapped(words.SERVICE), "custom.width": 90, "custom.align": "left"}),
                 Column("state", "Last run", {**mapped(words.STATES), "custom.width": 85}),
-                Column("Value #C", "Started", {"unit": "dateTimeFromNow", "custom.width": 115}),
+                Column("Value #C", "Started", {"unit": "dateTimeFromNow", "custom.width": 130}),
                 Column("Value #D", "Next due", {"unit": "dateTimeFromNow", "custom.width": 95}),
                 Column("outcome", "Last decision", {**mapped(words.OUTCOMES), "custom.minWidth": 260}),
                 Column("Value #F", "Champion's age", {"unit": "s", "decimals": 1, "custom.width": 105}),

@@ -7,6 +7,7 @@ from grafana_foundation_sdk.builders import stat, table
 from grafana import board, words
 from grafana.panels import (
     SERVICE_LINK,
+    WRAPPED,
     About,
     by_run,
     joined,
@@ -91,7 +92,7 @@ _MEASURED = ("exporter", "statsd_exporter")
 _NOT_KNOWN = "no part is known; the exporter may not have been scraped."
 
 
-_TEST = "Champion's test"
+_TEST = "Champion"
 
 
 def _status() -> stat.Panel:
@@ -124,11 +125,11 @@ def _alerts() -> table.Panel:
     )
     runbook = link("Runbook", "${courier}/runbooks/${__value.raw}", elsewhere=True)
     columns = [
-        Column("rank", "Severity", {**mapped(words.SEVERITIES), "custom.width": 75}),
-        Column("alertname", "Alert", {"links": [runbook], "custom.minWidth": 230}),
-        Column("model", "Model", {"custom.width": 90}),
-        Column("Value", "Since", {"unit": "dateTimeFromNow", "custom.width": 105, "custom.align": "left"}),
-        Column("alertstate", "State", {"custom.width": 70}),
+        Column("rank", "Severity", {**mapped(words.SEVERITIES), "custom.width": 72}),
+        Column("alertname", "Alert", {"links": [runbook], "custom.width": 215}),
+        Column("model", "Model", {"custom.minWidth": 64, "custom.cellOptions": WRAPPED}),
+        Column("Value", "Since", {"unit": "dateTimeFromNow", "custom.width": 110, "custom.align": "left"}),
+        Column("alertstate", "State", {"custom.width": 67}),
     ]
     return listing(about, query(FIRING, table=True), columns)
 
@@ -140,16 +141,16 @@ def _decisions() -> table.Panel:
         "no run is known in this range.",
         "none",
         16,
-        11,
+        12,
     )
     queries = [RUN_STARTED, RUN_DECISION, RUN_ACCURACY, RUN_STATE, RUN_HEADLINE]
     columns = [
         *run_columns(),
-        Column("state", "State", {**mapped(words.STATES), "custom.width": 95}),
-        Column("Value #C", "Accuracy", {**percent(), "custom.width": 85}),
-        Column("Value #E", "Headline", {"decimals": 4, "custom.width": 90}),
-        Column("outcome", "Decision", {**mapped(words.OUTCOMES), "custom.minWidth": 290}),
-        Column("Value #A", "Started", {"unit": "dateTimeFromNow", "custom.width": 140}),
+        Column("state", "State", {**mapped(words.STATES), "custom.width": 85}),
+        Column("Value #C", "Accuracy", {**percent(), "custom.width": 78}),
+        Column("Value #E", "Headline", {"decimals": 4, "custom.width": 78}),
+        Column("outcome", "Decision", {**mapped(words.OUTCOMES), "custom.minWidth": 250}),
+        Column("Value #A", "Started", {"unit": "dateTimeFromNow", "custom.width": 130}),
     ]
     named = [with_name(queries[0]), *queries[1:]]
     targets = [query(expr, ref, table=True) for ref, expr in zip("ABCDE", named, strict=True)]
@@ -179,7 +180,7 @@ DASHBOARD = board.board(
             query(headline_in_service(), "B", "{{metric}}", now=True),
             named=True,
             plain="B",
-        ).links([panel_link("Model in service", SERVICE_LINK)]),
+        ),
         tile(
             About(
                 "Last run",
@@ -195,7 +196,7 @@ DASHBOARD = board.board(
         ),
         tile(
             About(
-                "Time since last success",
+                "Since success",
                 "How long ago did a run last succeed? The schedule says what is normal.",
                 "no run that succeeded is known.",
                 "s",
@@ -205,7 +206,6 @@ DASHBOARD = board.board(
             ),
             query(SINCE_SUCCESS, now=True),
         ),
-        sources(*SERVERS),
         by_run(
             About(
                 "Tests of the last runs",
@@ -213,15 +213,16 @@ DASHBOARD = board.board(
                 "no tested run is known in this range.",
                 "percentunit",
                 8,
-                11,
+                12,
                 2,
             ),
             TESTS,
             units={"headline of the test": "none"},
         ),
         _decisions(),
+        sources(*SERVERS, width=8, height=9),
         listing(
-            About("Links", "Where are the pages of each part of the stack?", _NOT_KNOWN, "none", 24, 7),
+            About("Links", "Where are the pages of each part of the stack?", _NOT_KNOWN, "none", 16, 9),
             query(PLACES, table=True),
             [
                 Column("name", "Part", {"custom.width": 150}),

@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 from grafana import board, words
-from grafana.panels import SERVICE_LINK, About, by_run, joined, lines, listing, mapped, panel_link, percent, query, tile
+from grafana.panels import (
+    PLAIN,
+    SERVICE_LINK,
+    About,
+    by_run,
+    joined,
+    lines,
+    listing,
+    mapped,
+    panel_link,
+    percent,
+    query,
+    tile,
+)
 from grafana.queries import (
     REMEMBERED,
     STEP,
@@ -102,9 +115,9 @@ DECISIONS = f"count by (outcome) ({outcome(_of_runs('catwalk_decision_info', 'de
 
 _NO_MODEL = "no version in service is known."
 _UNKNOWN = "no such value of a version in service is known."
-_NO_CLASSES = "no classes of a tested run are known in this range: the model may have none."
+_NO_CLASSES = "no class of a tested run is known in this range."
 _NO_TEST = "no test with this value is known in this range."
-_NO_STATISTIC = "no version in this range has such a statistic: the model may export no statistics of its data."
+_NO_STATISTIC = "no version in this range has this statistic."
 _NO_SHIFT = "no latest run and champion with the same statistics are known in this range."
 
 DASHBOARD = board.board(
@@ -168,7 +181,7 @@ DASHBOARD = board.board(
                 Column("Value #C", "Latest − champion", {"decimals": 4}),
                 Column("goal", "Goal"),
                 Column("unit", "Unit"),
-                Column("headline", "Headline"),
+                Column("headline", "Headline", mapped({"true": ("yes", PLAIN), "false": ("–", PLAIN)})),
             ],
         ),
         by_run(
@@ -257,7 +270,7 @@ DASHBOARD = board.board(
                     "Test loss",
                     "Is the model less sure of the right answers? One dot a run.",
                     _NO_TEST,
-                    "none",
+                    "short",
                     8,
                     decimals=3,
                 ),
@@ -320,7 +333,7 @@ DASHBOARD = board.board(
             by_run(
                 About(
                     "Statistic of the data: $statistic",
-                    "Does the training data shift? Select the statistic above. One dot a run.",
+                    "Does the training data shift? Select the statistic above; not every model has one. One dot a run.",
                     _NO_STATISTIC,
                     "none",
                     8,

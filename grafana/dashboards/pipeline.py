@@ -65,7 +65,7 @@ STORE_RATE = f"sum by (operation) (avg_over_time(operation:store_operations:rate
 STORE_ERRORS = counted("ml_store_errors_total", by="operation")
 
 _NONE = "none was counted in this range. Nothing is counted while statsd_exporter isn't scraped."
-_NOT_WATCHED = "not known: statsd_exporter wasn't scraped and counted all the time."
+_NOT_WATCHED = "not known: statsd_exporter wasn't scraped all the time."
 _NO_AIRFLOW = "no value is known in this range. Airflow sends it to statsd_exporter."
 _NO_RATE = "no value is known in this range."
 _NO_MINUTE = "no value is known in this range, up to a minute ago."
@@ -185,19 +185,6 @@ DASHBOARD = board.board(
             rare=True,
             many=True,
         ),
-        lines(
-            About(
-                "Store requests",
-                "How long do the exporter's requests to the ledger's store take? The 95th percentile of ten minutes.",
-                _NO_MINUTE,
-                "s",
-                12,
-                8,
-            ),
-            query(STORE_SECONDS, legend="{{operation}}"),
-            minutes=True,
-            many=True,
-        ),
     ],
     {
         "Airflow inside": [
@@ -230,6 +217,19 @@ DASHBOARD = board.board(
         "Store": [
             lines(
                 About(
+                    "Duration of requests to the store",
+                    "How long do the exporter's requests to the store take? The 95th percentile of ten minutes.",
+                    _NO_MINUTE,
+                    "s",
+                    12,
+                    8,
+                ),
+                query(STORE_SECONDS, legend="{{operation}}"),
+                minutes=True,
+                many=True,
+            ),
+            lines(
+                About(
                     "Requests to the store",
                     "How many requests does the exporter make?",
                     _NO_MINUTE,
@@ -242,7 +242,7 @@ DASHBOARD = board.board(
                 many=True,
             ),
             lines(
-                About("Failed requests", "Which requests of runs to the store failed?", _NONE, "none", 12, 8, 0),
+                About("Failed requests", "Which requests of runs to the store failed?", _NONE, "none", 24, 8, 0),
                 query(STORE_ERRORS, legend="{{operation}}"),
                 many=True,
             ),

@@ -78,7 +78,7 @@ CLASS_F1 = _last("ml_test_class_f1_ratio", "class")
 CLASS_CHAMPION = f"max by (class) ({in_service('catwalk_model_class_accuracy_ratio')})"
 
 _AIRFLOW = "${airflow}/dags/${__data.fields.DAG}/runs/${__value.raw:percentencode}"
-_NOTHING = "no value is known: the run hasn't come that far, or its points are lost or left out."
+_NOTHING = "no value is known: the run hasn't come that far, or its points are lost."
 _NO_CLASSES = "no classes are known: the model has none, the run hasn't come that far, or points are lost."
 _NO_DECISION = "no decision about this run is known."
 
@@ -114,7 +114,7 @@ DASHBOARD = board.board(
             About(
                 "Test accuracy",
                 "How often is it right on the test examples? Metrics, below, has everything else that was measured.",
-                "no test accuracy of this run is known.",
+                "no test accuracy is known.",
                 "percentunit",
                 4,
                 4,
@@ -127,9 +127,9 @@ DASHBOARD = board.board(
                 "Gap to the champion",
                 "By how much is it better than the version in service at that time, on the same test examples? In "
                 "percentage points, or in the unit of the headline.",
-                "no comparison of this run with a champion is known.",
+                "no comparison with a champion is known.",
                 "suffix: pp",
-                4,
+                5,
                 4,
                 2,
             ),
@@ -138,7 +138,7 @@ DASHBOARD = board.board(
             plain="B",
         ),
         tile(
-            About("Decision", "Was it shipped, and why?", _NO_DECISION, "none", 8, 4),
+            About("Decision", "Was it shipped, and why?", _NO_DECISION, "none", 7, 4),
             query(DECISION, table=True),
             show="outcome",
             mappings=mapping(words.OUTCOMES),
@@ -152,7 +152,7 @@ DASHBOARD = board.board(
                 "Loss, train and validation",
                 "Does it overfit, and how does it compare with the champion? Train is dashed.",
                 _NOTHING,
-                "none",
+                "short",
             ),
             LOSS_CURVES,
             series="series",
@@ -162,7 +162,7 @@ DASHBOARD = board.board(
             About(
                 "Metric by epoch or step: $metric",
                 "How does the selected metric develop, compared with the champion? Train is dashed.",
-                "the epochs of this run and of the champion don't have this metric, or their points are lost.",
+                "no epoch has this metric, or its points are lost.",
                 "none",
                 12,
                 9,
@@ -200,7 +200,7 @@ DASHBOARD = board.board(
             ],
         ),
         joined(
-            About("Gate checks", "Which check decided, and how close was it?", _NO_DECISION, "none", 24, 9),
+            About("Gate checks", "Which check decided, and how close was it?", _NO_DECISION, "none", 24, 13),
             "check",
             [
                 query(VERDICT, "A", table=True),
@@ -213,7 +213,7 @@ DASHBOARD = board.board(
                 Column(
                     "check",
                     "Check",
-                    {**mapped({check: (text, PLAIN) for check, text in words.CHECKS.items()}), "custom.width": 290},
+                    {**mapped({check: (text, PLAIN) for check, text in words.CHECKS.items()}), "custom.width": 315},
                 ),
                 Column("verdict", "Verdict", {**mapped(words.VERDICTS), "custom.width": 110}),
                 Column("Value #B", "Value", {"decimals": 4}),
@@ -223,7 +223,7 @@ DASHBOARD = board.board(
             ],
         ),
         joined(
-            About("Stages", "What did the last attempt of each stage cost?", _NOTHING, "none", 12, 8),
+            About("Stages", "What did the last attempt of each stage cost?", _NOTHING, "none", 24, 7),
             "stage",
             [
                 query(STAGE_STARTED, "A", table=True),
@@ -252,8 +252,8 @@ DASHBOARD = board.board(
                 "Where does this run come from, and where is more information?",
                 "this run is not known.",
                 "none",
-                12,
-                8,
+                24,
+                4,
             ),
             "run_id",
             [query(ORIGIN, "A", table=True), query(DATASET, "B", table=True)],
@@ -284,7 +284,7 @@ DASHBOARD = board.board(
                 About(
                     "Validation accuracy of each class",
                     "Which classes are learned late, or forgotten?",
-                    _NO_CLASSES,
+                    "no class of an epoch is known.",
                     "percentunit",
                     12,
                     10,
@@ -299,7 +299,7 @@ DASHBOARD = board.board(
                     _NO_CLASSES,
                     "percentunit",
                     24,
-                    11,
+                    12,
                     1,
                 ),
                 "class",

@@ -6,6 +6,8 @@ from catwalk.ledger.records.run import STAGES as STAGE_NAMES
 from grafana import board, words
 from grafana.panels import About, bars, by_run, curve, grid, joined, mapped, percent, query, run_columns, run_links
 from grafana.queries import (
+    below_divergence,
+    bounds,
     by_epoch,
     for_each_run,
     headline_of_test,
@@ -36,6 +38,9 @@ BEST_EPOCH = _last("catwalk_run_best_epoch")
 GAP = _last("catwalk_gate_value", where=', check="not_inferior_champion"')
 GAP_LOW = _last("catwalk_gate_low", where=', check="not_inferior_champion"')
 GAP_HIGH = _last("catwalk_gate_high", where=', check="not_inferior_champion"')
+_ROUND = (f"round({points(of_share(of))}, 0.01)" for of in (GAP_LOW, GAP_HIGH))
+_ROUND_HEADLINE = (f"round({of_other_headline(of)}, 0.0001)" for of in (GAP_LOW, GAP_HIGH))
+BOUNDS = f"{bounds(*_ROUND)} or {bounds(*_ROUND_HEADLINE)}"
 DECISION = outcome(_last("catwalk_decision_info", "decision", "reason"))
 DURATION = _last("catwalk_run_duration_seconds")
 STARTED = f"1000 * {_last('catwalk_run_started_timestamp_seconds')}"
@@ -60,11 +65,13 @@ _OTHERS = f"count by (name) (count by (name, value) ({_PARAMETERS})) > 1"
 _LACKING = f"count by (name) ({_PARAMETERS}) < on () group_left () count(count by (run_id) ({_PARAMETERS}))"
 PARAMETERS = f"({_PARAMETERS}) and on (name) ({_OTHERS} or {_LACKING})"
 
-_NOTHING = "no data of the selected runs is known in this range."
-_NO_ACCURACY = "no accuracy of the selected runs is known in this range; select another metric above."
+_NOTHING = "no data of these runs is known."
+_NO_ACCURACY = "no accuracy of these runs is known."
 _NO_CLASSES = "no classes of the selected runs are known in this range: the model may have none."
-_POINTS: Style = {"unit": "suffix: pp", "decimals": 2, "custom.width": 70}
+_POINTS: Style = {"unit": "suffix: pp", "decimals": 2, "custom.width": 85}
 """A difference of percentages is in percentage points."""
+_LOSS: Style = {"unit": "short", "decimals": 4, "custom.width": 80}
+"""A run that diverges has a loss of many digits."""
 
 DASHBOARD = board.board(
     "catwalk-runs",
@@ -85,20 +92,19 @@ DASHBOARD = board.board(
             About(
                 "Runs",
                 "How did each run end? Gap: the difference to the champion on the same test examples in percentage "
-                "points, with its one-sided 95 % bounds. Best loss: the lowest of validation, whose epoch has the "
-                "model.",
+                "points, with its one-sided 95 % bounds. Best loss: the lowest of validation, whose epoch or step has "
+                "the model.",
                 _NOTHING,
                 "none",
                 24,
-                11,
+                13,
             ),
             "run_id",
             [
                 query(with_name(STARTED), "A", table=True),
                 query(TEST_ACCURACY, "B", table=True),
                 query(points(of_share(GAP)), "C", table=True),
-                query(points(of_share(GAP_LOW)), "D", table=True),
-                query(points(of_share(GAP_HIGH)), "E", table=True),
+                query(BOUNDS, "D", table=True),
                 query(BEST_LOSS, "F", table=True),
                 query(BEST_EPOCH, "G", table=True),
                 query(LAST_LOSS, "H", table=True),
@@ -106,44 +112,39 @@ DASHBOARD = board.board(
                 query(DECISION, "J", table=True),
                 query(HEADLINE, "L", table=True),
                 query(of_other_headline(GAP), "M", table=True),
-                query(of_other_headline(GAP_LOW), "N", table=True),
-                query(of_other_headline(GAP_HIGH), "O", table=True),
                 query(STATE, "P", table=True),
             ],
             [
                 *run_columns(),
-                Column("state", "State", {**mapped(words.STATES), "custom.width": 90}),
+                Column("state", "State", {**mapped(words.STATES), "custom.width": 85}),
                 Column("Value #B", "Accuracy", {**percent(), "custom.width": 80}),
                 Column("Value #L", "Headline", {"decimals": 4}),
-                Column("outcome", "Decision", {**mapped(words.OUTCOMES), "custom.width": 255}),
+                Column("outcome", "Decision", {**mapped(words.OUTCOMES), "custom.minWidth": 262}),
                 Column("Value #C", "Gap", _POINTS),
-                Column("Value #D", "Gap, low", _POINTS),
-                Column("Value #E", "Gap, high", _POINTS),
+                Column("bounds", "95 % bounds", {"custom.width": 120}),
                 Column("Value #M", "Headline's gap", {"decimals": 4}),
-                Column("Value #N", "Its low", {"decimals": 4}),
-                Column("Value #O", "Its high", {"decimals": 4}),
-                Column("Value #F", "Best loss", {"decimals": 4}),
-                Column("Value #G", "Best epoch or step", {"decimals": 0}),
-                Column("Value #H", "Last loss", {"decimals": 4}),
-                Column("Value #I", "Duration", {"unit": "s", "decimals": 1}),
-                Column("Value #A", "Started", {"unit": "dateTimeFromNow", "custom.width": 115}),
+                Column("Value #F", "Best loss", _LOSS),
+                Column("Value #G", "Best epoch", {"decimals": 0, "custom.width": 60}),
+                Column("Value #H", "Last loss", _LOSS),
+                Column("Value #I", "Duration", {"unit": "s", "decimals": 1, "custom.width": 75}),
             ],
             falling=True,
         ),
         curve(
             About(
                 "Loss by epoch or step",
-                "Which runs learn faster, and which overfit? Select the split above.",
+                "Which runs learn faster, and which overfit? Select the split above. Losses of a run that diverges "
+                "are left out above twice the highest loss of the usual run.",
                 _NOTHING,
-                "none",
+                "short",
             ),
-            LOSS,
+            below_divergence(LOSS),
         ),
         curve(
             About(
                 "Metric by epoch or step: $metric",
                 "How does the metric develop in each run? Select metric and split above.",
-                "the epochs of the selected runs in this range don't have this metric.",
+                "no epoch of them has this metric.",
                 "none",
             ),
             METRIC,
@@ -196,7 +197,7 @@ DASHBOARD = board.board(
                     _NO_CLASSES,
                     "percentunit",
                     24,
-                    9,
+                    13,
                     1,
                 ),
                 CLASSES,
@@ -215,7 +216,7 @@ DASHBOARD = board.board(
                     "no difference between the selected runs is known.",
                     "none",
                     24,
-                    8,
+                    12,
                 ),
                 PARAMETERS,
                 "run_id",

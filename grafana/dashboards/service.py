@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from grafana import board
 from grafana.panels import FINE, LOOK, About, bars, joined, lines, listing, mapped, query, run_links, tile, words
-from grafana.queries import REMEMBERED, rate, worst
+from grafana.queries import REMEMBERED, STEP, rate, worst
 from grafana.transformations import Column, Style
 
 _MODEL = 'model="$model"'
@@ -87,16 +87,24 @@ ANSWERS, CONFIDENCE = _shares("class|score"), _shares("confidence")
 _ESTIMATE, _MARGIN = (f"model:service_estimate:{of}{{{_MODEL}}}" for of in ("accuracy", "margin"))
 
 
+def _newest(record: str) -> str:
+    """Its last value in each step, so that the last step reaches the present."""
+    return f"last_over_time({record}{STEP})"
+
+
 def _estimated(value: str, trusted: int) -> str:
-    return f"max by (version) ({value} and on (model, version) model:service_estimate:trusted{{{_MODEL}}} == {trusted})"
+    told = _newest(f"model:service_estimate:trusted{{{_MODEL}}}")
+    return f"max by (version) ({value} and on (model, version) {told} == {trusted})"
 
 
-ESTIMATES = [_estimated(_ESTIMATE, trusted) for trusted in (1, 0)]
-LEAST, MOST = (f"clamp({edge}, 0, 1)" for edge in (_estimated(f"{_ESTIMATE} {sign} {_MARGIN}", 1) for sign in "-+"))
+ESTIMATES = [_estimated(_newest(_ESTIMATE), trusted) for trusted in (1, 0)]
+LEAST, MOST = (
+    f"clamp({_estimated(f'{_newest(_ESTIMATE)} {sign} {_newest(_MARGIN)}', 1)}, 0, 1)" for sign in ("-", "+")
+)
 
 _NO_REPLICA = "no replica was scraped twice in this range."
 _NO_REQUEST = "no request is known in this range."
-_NO_REQUEST_NOW = "no request of the last 10 minutes is known."
+_NO_REQUEST_NOW = "no request in 10 minutes is known."
 _NO_REFERENCE = "no replica was scraped in the last 15 minutes."
 _TOO_FEW = "no replica was scraped, or it made too few predictions: a value needs 200 in a day or 100 in an hour."
 _NO_CONFIDENCE = "no replica of a model with classes was scraped in the last 15 minutes or so."
@@ -120,9 +128,9 @@ DASHBOARD = board.board(
             About(
                 "Replicas",
                 "How many processes that serve the model are scraped now?",
-                "no replica was scraped in the last week.",
+                "no replica was scraped in a week.",
                 "none",
-                5,
+                4,
                 4,
             ),
             query(REPLICAS, now=True),
@@ -130,9 +138,9 @@ DASHBOARD = board.board(
         ),
         tile(
             About(
-                "Predictions of the last hour",
+                "Predictions in 1 h",
                 "How many predictions did the service make?",
-                "no replica was scraped twice in the last hour.",
+                "no replica was scraped twice in that hour.",
                 "short",
                 5,
                 4,
@@ -146,7 +154,7 @@ DASHBOARD = board.board(
                 "What share of the requests of the last 10 minutes ended in an error?",
                 _NO_REQUEST_NOW,
                 "percentunit",
-                4,
+                5,
                 4,
                 1,
             ),
@@ -167,8 +175,9 @@ DASHBOARD = board.board(
             About(
                 "Largest shift",
                 "Which input or answer is furthest from its reference, as a multiple of its limit? From 1 on, the "
-                "shift is certainly larger than the smallest one that matters.",
-                _TOO_FEW,
+                "shift is certainly larger than the smallest one that matters. A value needs 200 predictions in a day "
+                "or 100 in an hour.",
+                "no replica is scraped, or too few predictions.",
                 "none",
                 5,
                 4,
@@ -186,13 +195,14 @@ DASHBOARD = board.board(
                 "larger than the smallest one that matters.",
                 f"no value is known in this range: {_TOO_FEW}",
                 "none",
-                12,
+                11,
                 8,
                 2,
             ),
             query(EXCESS, legend="{{side}}, {{window}}"),
             minutes=True,
             limit=1,
+            names=("input, day", "input, hour", "prediction, day", "prediction, hour"),
         ),
         joined(
             About(
@@ -201,7 +211,7 @@ DASHBOARD = board.board(
                 "the service's own days.",
                 "no replica is scraped, and no champion is known.",
                 "none",
-                12,
+                13,
                 8,
             ),
             "version",
@@ -212,10 +222,14 @@ DASHBOARD = board.board(
             ],
             [
                 Column("version", "Version", run_links()),
-                Column("Value #C", "Role", {**mapped({"1": ("champion", FINE)}), "custom.align": "left"}),
-                Column("Value #A", "Replicas"),
-                Column("Value #B", "Predictions, last hour", {"decimals": 0}),
-                Column("origin", "Reference from"),
+                Column(
+                    "Value #C",
+                    "Role",
+                    {**mapped({"1": ("champion", FINE)}), "custom.align": "left", "custom.width": 80},
+                ),
+                Column("Value #A", "Replicas", {"custom.width": 75}),
+                Column("Value #B", "Predictions in 1 h", {"decimals": 0, "custom.width": 95}),
+                Column("origin", "Reference"),
             ],
             falling=True,
         ),
@@ -228,7 +242,7 @@ DASHBOARD = board.board(
                 _NO_REFERENCE,
                 "none",
                 24,
-                10,
+                12,
             ),
             "name",
             [
@@ -242,7 +256,7 @@ DASHBOARD = board.board(
                 query(_by_feature("model:service_feature:examples", "hour"), "H", table=True),
             ],
             [
-                Column("name", "Feature", {"custom.minWidth": 180}),
+                Column("name", "Feature", {"custom.width": 180}),
                 Column("Value #A", "Multiple of the limit", _OVER),
                 Column("Value #B", "Day", _OVER),
                 Column("Value #C", "Hour", _OVER),

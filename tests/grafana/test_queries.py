@@ -76,7 +76,7 @@ def test_answers_are_those_of_the_ledger(two_models: tuple[Fed, Fed]) -> None:
         assert compared == {fed.challenger.run_id}, "only it was compared with a champion"
         in_service = fed.champion.evaluation()
         assert in_service
-        assert rows(fed, "catwalk-home", "Champion's test")[""] == in_service.accuracy
+        assert rows(fed, "catwalk-home", "Champion")[""] == in_service.accuracy
         assert rows(fed, "catwalk-model", "Calibration error in service")[""] == in_service.calibration_error
         [(worst, recall)] = rows(fed, "catwalk-model", "Worst class in service", by="class").items()
         assert (recall, worst in fed.champion.record.classes) == (min(in_service.class_accuracy), True)

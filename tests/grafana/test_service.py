@@ -149,14 +149,14 @@ def test_no_service_no_traffic_clean_and_drifted_traffic_and_a_stopped_service_l
 
     service.start()
     idle = service.settled(NO_REQUEST | NO_FIGURE | NO_ESTIMATE)
-    assert (value(idle, "Replicas"), value(idle, "Predictions of the last hour")) == (1, 0)
+    assert (value(idle, "Replicas"), value(idle, "Predictions in 1 h")) == (1, 0)
     assert {series["metric"]["model"] for series in of(idle, "model", "variable")} == {MODEL}
     assert {series["metric"]["version"]: series["value"][1] for series in of(idle, "Versions")} == {VERSION: "1"}
     assert {series["metric"]["window"] for series in of(idle, "Answers")} == {"reference"}
 
     service.predicts(400, age=40)
     clean = service.settled(NO_DAY)
-    assert value(clean, "Predictions of the last hour") >= 390
+    assert value(clean, "Predictions in 1 h") >= 390
     assert value(clean, "Largest shift") < 1
     assert value(clean, "Failed requests") == 0
     assert [bool(of(clean, "Accuracy, estimated", ref)) for ref in "ABCD"] == [True, True, True, False]

@@ -311,7 +311,7 @@ def messages_about_services() -> set[str]:
 
 TRUE: Mapping[str, Condition] = {
     "No alert rule is evaluated.": before,
-    "Not known: no ledger was read, or no rule is evaluated.": unread,
+    "Not known: no ledger, or no rules.": unread,
     "No model is known.": no_run,
     "No version in service is known.": no_run,
     "No run is known.": no_run,
@@ -320,33 +320,34 @@ TRUE: Mapping[str, Condition] = {
     "No alert is firing or pending.": lambda state, *_: not state.measured or not state.alerts,
     "No run is known in this range.": no_run,
     "No part is known; the exporter may not have been scraped.": before,
-    "No data of the selected runs is known in this range.": no_run,
+    "No data of these runs is known.": no_run,
     "No difference between the selected runs is known.": no_run,
     "This run is not known.": no_run,
     "No decision about this run is known.": no_run,
-    "No value is known: the run hasn't come that far, or its points are lost or left out.": no_run,
+    "No value is known: the run hasn't come that far, or its points are lost.": no_run,
     "No decision is known.": no_run,
     "No test with this value is known in this range.": no_run,
-    "No classes of a tested run are known in this range: the model may have none.": no_run,
+    "No class of a tested run is known in this range.": no_run,
     "No such value of a version in service is known.": no_run,
-    "No test accuracy of this run is known.": no_run,
-    "No comparison of this run with a champion is known.": no_run,
+    "No test accuracy is known.": no_run,
+    "No class of an epoch is known.": no_run,
+    "No comparison with a champion is known.": no_run,
     "No tested run is known in this range.": no_run,
     "No tested version is known.": no_run,
     "No version with statistics of its data is known.": no_run,
-    "No version in this range has such a statistic: the model may export no statistics of its data.": no_run,
+    "No version in this range has this statistic.": no_run,
     "No latest run and champion with the same statistics are known in this range.": no_run,
     "No tested run in this range has this metric.": no_run,
-    "The epochs of the selected runs in this range don't have this metric.": no_run,
+    "No epoch of them has this metric.": no_run,
     "No test of the selected runs in this range has this metric.": no_run,
-    "No accuracy of the selected runs is known in this range; select another metric above.": no_run,
+    "No accuracy of these runs is known.": no_run,
     "No classes of the selected runs are known in this range: the model may have none.": no_run,
     "No accuracy of this run's epochs is known; select another metric above.": no_run,
-    "The epochs of this run and of the champion don't have this metric, or their points are lost.": no_run,
+    "No epoch has this metric, or its points are lost.": no_run,
     "No metric is known: the run hasn't come that far, or its points are lost.": no_run,
     "No classes are known: the model has none, the run hasn't come that far, or points are lost.": no_run,
     "No decision is known in this range.": no_run,
-    "Not known: statsd_exporter wasn't scraped and counted all the time.": (
+    "Not known: statsd_exporter wasn't scraped all the time.": (
         lambda state, *_: not state.measured or not state.truth.statsd_exporter
     ),
     "None was counted in this range. Nothing is counted while statsd_exporter isn't scraped.": not_counted,
@@ -409,9 +410,9 @@ AREAS = "ABC"
 def test_status_changes_at_the_first_failed_scrape_and_facts_stay(story: Story, down: str) -> None:
     for state in story.up_to_now(f"{down} down"):
         assert [state.value("home", "Status", area) for area in AREAS] == [3, 3, 3], "no data, before any alert"
-        assert state.value("home", "Champion's test") == 0.901
+        assert state.value("home", "Champion") == 0.901
         assert state.labels("home", "Last run", "state") == {"succeeded"}
-        assert 0 < (state.value("home", "Time since last success") or 0) < HOUR
+        assert 0 < (state.value("home", "Since success") or 0) < HOUR
         assert state.labels("home", "Links", "url") == {EXPORTER}
         assert state.labels("run", "exporter", "url") == {EXPORTER}, "where links to pages lead"
         assert state.labels("run", "champion", "run_id") == {RUN}, "what curves are compared with"
