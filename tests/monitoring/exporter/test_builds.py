@@ -30,6 +30,8 @@ pytestmark = pytest.mark.integration
 BUILT, MODULE = "Built 20", "catwalk_exporter.build"
 FAILING = "20261122T030000Z-00000001"
 """A run that has only a summary."""
+BUILT_WITHIN = build.SECONDS + 60.0
+"""Seconds. A build yields to everything else on the machine, such as the other tests, until its own time limit."""
 
 
 @pytest.fixture
@@ -75,7 +77,7 @@ def seen(exporter: ExporterProcess, run_id: str, text: str) -> str:
         found = exporter.get(f"/runs/{run_id}") if exporter.status(f"/runs/{run_id}") == 200 else ""
         return found if text in found else ""
 
-    return wait_until(looked, f"{text!r} on the page of {run_id}")
+    return wait_until(looked, f"{text!r} on the page of {run_id}", BUILT_WITHIN)
 
 
 def builders(exporter: ExporterProcess) -> list[psutil.Process]:

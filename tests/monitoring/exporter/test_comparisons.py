@@ -13,7 +13,7 @@ import pytest
 import catwalk
 from catwalk.storage.file_store import FileStore
 from catwalk_exporter import build
-from tests.monitoring.exporter.test_builds import FAILING, exporting
+from tests.monitoring.exporter.test_builds import BUILT_WITHIN, FAILING, exporting
 from tests.monitoring.exporter.test_exporter_process import ExporterProcess
 from tests.monitoring.exporter.test_run_reports import answer
 from tests.support.ledgers import put_summary, summary
@@ -61,7 +61,7 @@ def seen(exporter: ExporterProcess, path: str, text: str = BUILT) -> str:
         body = answer(exporter, path)[2].decode()
         return body if text in body else ""
 
-    return wait_until(looked, f"{text!r} at {path}")
+    return wait_until(looked, f"{text!r} at {path}", BUILT_WITHIN)
 
 
 def test_a_comparison_is_built_at_the_first_visit_and_cached(exporter: ExporterProcess, runs: list[str]) -> None:
