@@ -127,7 +127,8 @@ def _limits(servers: Measured, name: str, run: Run) -> dict[str, float]:
         if query.dashboard == "catwalk-model" and query.place.startswith("Metric of the test")
     ]
     drawn = servers.ask(query, {"model": name, "metric": "log_loss", "recent": run.run_id}, 600, time.time())
-    values = {series["metric"]["series"]: float(series["value"][1]) for series in drawn}
+    named = [series for series in drawn if series["metric"]["run"].strip()]  # the other one makes room on the axis
+    values = {series["metric"]["series"]: float(series["value"][1]) for series in named}
     return {limit: value for limit, value in values.items() if limit not in ("test", "champion")}
 
 
