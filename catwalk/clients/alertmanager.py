@@ -78,7 +78,7 @@ def started(url: str) -> float:
     """Unix time at which it started. It doesn't know alerts from before that time.
 
     Raises:
-        AlertmanagerError: it does not say.
+        AlertmanagerError: It doesn't answer.
     """
     try:
         return unix_time(_ask(f"{url}/api/v2/status")["uptime"])

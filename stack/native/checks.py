@@ -16,8 +16,8 @@ from stack.parts.part import Part
 from stack.settings import Settings, StackError
 
 _SPECIAL = {
-    "prometheus": ("*?[\\", "they turn the paths of its files into patterns"),
-    "grafana": ("#?%", "its SQLite reads them as part of a URI, and would open a different database"),
+    "prometheus": ("*?[\\", "such characters turn the paths of its files into patterns"),
+    "grafana": ("#?%", "its SQLite reads such characters as part of a URI, and would open a different database"),
 }
 """The characters that each part's paths can't contain, and why."""
 

@@ -112,7 +112,7 @@ def bundle(
         list[str] | None,
         typer.Option(
             metavar="MODEL",
-            help="A model whose champion `catwalk serve` serves; may be repeated.",
+            help="A model that `catwalk serve` serves; repeatable.",
             rich_help_panel=_PANEL,
         ),
     ] = None,
