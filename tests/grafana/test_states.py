@@ -274,6 +274,11 @@ def no_run(state: State, dashboard: str, panel: str) -> bool:
     return not state.runs or panel in NOT_SENT
 
 
+def between_steps(state: State, dashboard: str, panel: str) -> bool:
+    """No run was known at a step of the panel at which the exporter was scraped."""
+    return no_run(state, dashboard, panel) or not any(map(state.exporter_at, state.steps(dashboard, panel)))
+
+
 def not_counted(state: State, dashboard: str, panel: str) -> bool:
     """No such event has happened."""
     return not state.measured or not state.truth.counts.get(panel)
@@ -336,7 +341,7 @@ TRUE: Mapping[str, Condition] = {
     "No tested version is known.": no_run,
     "No version with statistics of its data is known.": no_run,
     "No version in this range has this statistic.": no_run,
-    "No latest run and champion with the same statistics are known in this range.": no_run,
+    "No latest run and champion with the same statistics are known at a step of this range.": between_steps,
     "No tested run in this range has this metric.": no_run,
     "No epoch of them has this metric.": no_run,
     "No test of the selected runs in this range has this metric.": no_run,
