@@ -123,6 +123,11 @@ def service(container: dict[str, Any]) -> str:
     return str(container["Config"]["Labels"]["com.docker.compose.service"])
 
 
+def lasting(stack: ComposedStack) -> list[dict[str, Any]]:
+    """The containers that run on."""
+    return [one for one in stack.containers() if service(one) not in ONCE]
+
+
 def checkout(folder: Path) -> None:
     """A copy of what git has or would add, readable by its owner alone, as a hardened machine's umask makes it."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
@@ -164,7 +169,7 @@ def composed(engine: Engine, left_out: Iterable[str], **own: str) -> Iterator[Co
         checkout(stack.folder)
         lines = {
             **{port_variable(name): str(port) for name, port in settings.ports.items()},
-            "COMPOSE_PROFILES": ",".join(sorted({"s3", "monitoring", "grafana"} - set(left_out))),
+            "COMPOSE_PROFILES": ",".join(sorted({"s3", "monitoring", "grafana", "serve"} - set(left_out))),
             "CATWALK_VERSION": TAG,
             "CATWALK_WORKER_COUNT": "2",
             "CATWALK_PARALLELISM": "4",
@@ -175,6 +180,7 @@ def composed(engine: Engine, left_out: Iterable[str], **own: str) -> Iterator[Co
         }
         with (stack.folder / ".env").open("a") as file:
             file.writelines(f"{name}={value}\n" for name, value in lines.items())
+        (stack.folder / "prometheus" / "targets.containers" / "serve.yml").write_text('- targets: ["serve:9183"]\n')
         become_watcher(stack)
         yield stack
     finally:

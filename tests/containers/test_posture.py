@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import json
 import socket
-from typing import Any
 
 import psutil
 import pytest
 
 from catwalk.environment import env_file
-from tests.containers.composed import ONCE, TAG, ComposedStack, service
+from tests.containers.composed import TAG, ComposedStack, lasting, service
 from tests.integration.test_posture import BEHIND_THE_PASSWORD, ask, leaks, secrets_of
 
 pytestmark = [pytest.mark.integration, pytest.mark.containers, pytest.mark.timeout(3600)]
 
 PAGES = {"airflow-api-server:8080", "exporter:9180", "courier:9181", "prometheus:9090", "alertmanager:9093"}
+SERVER = {"serve:9182", "serve:9183"}
 METRICS = {"statsd-exporter:9102"}
 STATSD, S3, DATABASES = {"statsd-exporter:9125"}, {"versitygw:7070"}, {"postgres:5432", "redis:6379"}
-ALL = PAGES | METRICS | STATSD | S3 | DATABASES
+ALL = PAGES | SERVER | METRICS | STATSD | S3 | DATABASES
 REACHED = {
-    "front": PAGES | METRICS | STATSD,
-    "back": PAGES | METRICS | STATSD | S3,
+    "front": PAGES | SERVER | METRICS | STATSD,
+    "back": PAGES | SERVER | METRICS | STATSD | S3,
     "databases": DATABASES | {"airflow-api-server:8080"},
 }
 """Network → what a container that is in no other one reaches."""
@@ -47,28 +47,6 @@ def probe(stack: ComposedStack, network: str, addresses: list[str]) -> set[str]:
     """What is reached from a container in one network."""
     isolated = ["--rm", "--network", network, "--entrypoint", "python", f"catwalk:{TAG}"]
     return set(json.loads(stack.engine.run("run", *isolated, "-c", PROBE, *addresses)))
-
-
-def lasting(stack: ComposedStack) -> list[dict[str, Any]]:
-    """The containers that run on."""
-    return [one for one in stack.containers() if service(one) not in ONCE]
-
-
-def test_every_service_is_healthy_and_there_are_two_workers(stack: ComposedStack) -> None:
-    found = lasting(stack)
-    health = [(service(one), one["State"]["Health"]["Status"]) for one in found]
-    assert [entry for entry in health if entry[1] != "healthy"] == []
-    assert [name for name, _ in health].count("airflow-worker") == 2
-    ended = {service(one): one["State"]["ExitCode"] for one in stack.containers() if service(one) in ONCE}
-    assert ended == dict.fromkeys(ONCE, 0)
-    assert [service(one) for one in found if one["RestartCount"]] == []
-
-
-def test_grafana_runs_too(stack: ComposedStack, left_out: set[str]) -> None:
-    if "grafana" in left_out:
-        pytest.skip("NOT TESTED: Grafana in a container, for its image can't be pulled, and nothing stands in for it")
-    assert ask(stack.settings, "grafana", "/api/health")[0] == 200
-    assert ask(stack.settings, "grafana", "/api/search")[0] == 401
 
 
 def test_nobody_is_root_or_may_become_it(stack: ComposedStack) -> None:
@@ -133,7 +111,8 @@ def test_airflow_and_the_courier_take_nothing_from_a_stranger(stack: ComposedSta
 def test_ports_are_published_on_loopback_alone(stack: ComposedStack, left_out: set[str]) -> None:
     bindings = [bound for one in lasting(stack) for bound in one["NetworkSettings"]["Ports"].values()]
     published = {(port["HostIp"], int(port["HostPort"])) for bound in bindings for port in bound or ()}
-    parts = {"airflow", "exporter", "courier", "prometheus", "alertmanager", "statsd_exporter", "grafana"} - left_out
+    pages = {"airflow", "exporter", "courier", "prometheus", "alertmanager", "statsd_exporter", "grafana"} - left_out
+    parts = pages | {"serve", "serve_metrics"}
     assert published == {("127.0.0.1", stack.settings.ports[part]) for part in parts}
     for _, port in published:
         assert answers("127.0.0.1", port)
@@ -161,7 +140,7 @@ def test_from_inside_a_network_its_services_are_reached_and_no_others(stack: Com
 
 
 def test_containers_of_others_reach_none(stack: ComposedStack) -> None:
-    ports = {service.partition(":")[0]: service.partition(":")[2] for service in sorted(ALL)}
+    ports = {name.partition(":")[0]: name.partition(":")[2] for name in sorted(ALL)}
     addresses = [
         f"{network['IPAddress']}:{ports[service(one)]}"
         for one in lasting(stack)

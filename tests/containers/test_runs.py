@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -16,6 +17,7 @@ from tests.integration.conftest import (
     in_exporter,
     trigger,
 )
+from tests.integration.test_posture import ask
 from tests.support.servers import wait_until
 from tests.support.small import SMALL
 
@@ -83,6 +85,21 @@ def test_a_file_comes_out_of_the_containers(stack: ComposedStack, finished: dict
     run_id = first(stack, finished).run.run_id
     assert run_id in stack.compose("run", "--rm", "-T", "catwalk", "runs")
     assert "<html" in stack.compose("run", "--rm", "-T", "catwalk", "report", run_id, "--out", "-")
+
+
+def test_the_champion_is_served_and_prometheus_counts_its_answers(
+    stack: ComposedStack, finished: dict[str, DagRun]
+) -> None:
+    first(stack, finished)
+    wait_until(lambda: ask(stack.settings, "serve", "/readyz")[0] == 200, "the server has a version", PATIENCE)
+    picture = [[9 * column for column in range(28)] for _ in range(28)]
+    status, body = ask(stack.settings, "serve", "/predict", "POST", {"inputs": [picture] * 3})
+    answer = json.loads(body)
+    assert status == 200, body
+    assert stack.ledger.run(answer["version"]).decision()
+    assert [prediction["logged"] for prediction in answer["predictions"]] == [True] * 3
+    counted = f'sum(catwalk_service_predictions_total{{version="{answer["version"]}", job="services"}}) >= 3'
+    wait_until(lambda: stack.query(counted), "Prometheus counts the answers")
 
 
 def test_a_dead_workers_training_is_finished_by_the_other_with_the_same_bits(stack: ComposedStack) -> None:

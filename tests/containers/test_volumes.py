@@ -23,7 +23,7 @@ def test_down_and_up_keep_everything(stack: ComposedStack) -> None:
     dag_run = trigger(stack, SHORT)
     dag_run.wait("success", PATIENCE)
     assert_all_stored(stack, dag_run.run)
-    silence = stack.catwalk("silence", "--minutes", "60", "--reason", REASON)
+    silence = stack.catwalk("silence", "--minutes", "60", "--reason", REASON, "--by", "a test")
     assert silence.returncode == 0, silence.stderr
     wait_until(lambda: notified(stack), "the Watchdog's notification is in the courier", PATIENCE)
     records, log, heard = listed(stack), dag_run.log("train", 1), notified(stack)
@@ -54,7 +54,7 @@ def listed(stack: ComposedStack) -> list[dict[str, Any]]:
     return list(json.loads(done.stdout))
 
 
-def notified(stack: ComposedStack) -> set[tuple[str, float]]:
-    """Name and first sight of each notification that the courier keeps."""
+def notified(stack: ComposedStack) -> set[tuple[str, str]]:
+    """Name and begin of each alert whose notifications the courier keeps."""
     told = courier.told(stack.settings.url("courier"), 200)["notifications"]
-    return {(one["name"], one["first_seen"]) for one in told}
+    return {(one["labels"]["alertname"], one["starts_at"]) for one in told}
