@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -27,18 +28,34 @@ def features(pictures: Any) -> NDArray[np.float32]:
         InputError: they have another shape.
     """
     grey = _grey(pictures)
-    across, down = np.diff(grey, axis=2), np.diff(grey, axis=1)
-    horizontal, vertical = np.abs(across).mean((1, 2)), np.abs(down).mean((1, 2))
+    brightness = _mean(grey)
+    deviations = _flat(grey) - brightness[:, None]
+    horizontal = _mean(np.abs(grey[:, :, 1:] - grey[:, :, :-1]))
+    vertical = _mean(np.abs(grey[:, 1:] - grey[:, :-1]))
     both = horizontal + vertical
+    border = np.concatenate([grey[:, 0], grey[:, -1], grey[:, :, 0], grey[:, :, -1]], axis=1)
     columns = (
-        grey.mean((1, 2)),
-        grey.std((1, 2)),
+        brightness,
+        np.sqrt(_mean(deviations * deviations)),
         both,
         _curvature(grey) / (both + _LITTLE),
         (horizontal - vertical) / (both + _LITTLE),
-        np.concatenate([grey[:, 0], grey[:, -1], grey[:, :, 0], grey[:, :, -1]], axis=1).mean(1),
+        _mean(border),
     )
     return np.stack(columns, axis=1)
+
+
+def _flat(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Returns the values of each picture in a row."""
+    return values.reshape(len(values), math.prod(values.shape[1:]))  # no pictures have no -1
+
+
+def _mean(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Returns the mean of each picture's values. A service asks about one picture at a time, and for one the mean of a
+    row is half as expensive as that over two axes.
+    """
+    flat = _flat(values)
+    return np.add.reduce(flat, axis=1) / np.float32(flat.shape[1])
 
 
 def _grey(given: Any) -> NDArray[np.float32]:
@@ -53,7 +70,5 @@ def _grey(given: Any) -> NDArray[np.float32]:
 
 def _curvature(grey: NDArray[np.float32]) -> NDArray[np.float32]:
     """Returns the mean magnitude of the Laplacian."""
-    centre = 4 * grey[:, 1:-1, 1:-1]
     around = grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1] + grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:]
-    found: NDArray[np.float32] = np.abs(centre - around).mean((1, 2))
-    return found
+    return _mean(np.abs(4 * grey[:, 1:-1, 1:-1] - around))
