@@ -338,6 +338,15 @@ def test_a_dag_that_is_paused_meanwhile_is_refused(world: World) -> None:
     assert (slot.state, slot.refusals, world.airflow.posts) == ("idle", {"paused": 1}, [])
 
 
+def test_a_dag_that_is_paused_while_its_run_is_queued_is_what_is_waited_for(world: World) -> None:
+    world.ticks()
+    world.airflow.paused = True
+    slot = world.ticks()
+    assert (slot.state, slot.waiting) == ("running", f"the DAG {DAG}, which is paused")
+    world.airflow.paused = False
+    assert world.ticks().waiting == ""
+
+
 def test_a_scheduled_run_in_the_same_second_is_adopted(world: World) -> None:
     day = time.strftime("%Y-%m-%d", time.gmtime(world.began))
     world.airflow.schedule(day, "queued")
