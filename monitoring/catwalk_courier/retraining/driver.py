@@ -225,8 +225,8 @@ class Driver:
         if found:
             paused = f"the DAG {slot.settings.dag_id}, which is paused" if self._is_paused(slot) else ""
             return _unknown(episode, firing) or Waits(paused)
-        if run_id:
-            return Waits()  # Airflow was restored from a backup, but the run may still be at work
+        if run_id:  # Airflow was restored from a backup, but the run may still be at work
+            return evidence.silence(self._store, run_id, time.time()) or Waits()
         if episode.adopted or not slot.settings.on:
             return Ended("failed", reason="Airflow has lost the run")
         self._airflow.is_paused(slot.settings.dag_id)  # raises if there is no such DAG
