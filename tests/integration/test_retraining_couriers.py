@@ -1,4 +1,4 @@
-"""Couriers that are killed at every step, or told a thousand times, and the runs that a real Airflow has in the end."""
+"""Couriers that are killed at every step, or notified a thousand times, and the runs of a real Airflow in the end."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def assert_asked_once(stack: RunningStack, world: Requesting) -> None:
 
 
 def test_a_retraining_that_does_not_help_opens_the_breaker(stack: RunningStack) -> None:
-    """A person is told of it by the last of these tests, for that takes a minute."""
+    """The last of these tests shows that a person is notified, because that takes a minute."""
     wait_for_dag(stack, DAG)
     store = stack.ledger.store
     slots.change(store, UNHELPED, TurnedOn(RetrainingSettings(dag_id=DAG, strikes=1), "ann"))
