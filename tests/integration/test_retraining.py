@@ -228,14 +228,19 @@ def test_a_scheduled_run_of_the_same_second_gets_the_episode(
     assert of_episode(stack, requested.number) == []
 
 
-def ticked(store: Store) -> RequestRecord:
-    """The episode for which a courier in this process has found a run in Airflow."""
+def courier_of(store: Store, model: str = MODEL) -> Driver:
+    """A courier in this process, for which an alert on the model is firing."""
     fired = Fired("ServiceInputDrifted", "f1", time.time())
-    courier = Driver(store, Airflow(), lambda: Requests({MODEL: [fired]}), lambda before, after: None)
+    return Driver(store, Airflow(), lambda: Requests({model: [fired]}), lambda before, after: None)
+
+
+def ticked(store: Store, model: str = MODEL) -> RequestRecord:
+    """The episode for which such a courier has found a run in Airflow."""
+    courier = courier_of(store, model)
 
     def running() -> RequestRecord | None:
         courier.tick()
-        return courier.slots[MODEL].episode if courier.slots[MODEL].state == "running" else None
+        return courier.slots[model].episode if courier.slots[model].state == "running" else None
 
     found = wait_until(running, "Airflow has a run")
     assert found

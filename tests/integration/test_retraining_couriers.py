@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import concurrent.futures
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,10 +16,16 @@ from catwalk.clients.courier import told
 from catwalk.ledger.records.retraining import RetrainingSettings
 from catwalk.retraining import slots
 from catwalk.retraining.events import Reset, TurnedOn
+from catwalk.retraining.transitions import DENIED_SECONDS
+from catwalk.storage.opening import open_store
+from catwalk.storage.store import Store
+from catwalk_courier.retraining import driver
+from catwalk_courier.retraining.airflow import Airflow
 from stack.configuration.environment import client_environment
 from tests.conftest import RunningStack, wait_until
 from tests.integration.conftest import wait_for_dag
-from tests.integration.test_retraining import requested_runs, tell
+from tests.integration.test_dag import pause
+from tests.integration.test_retraining import courier_of, requested_runs, tell, ticked
 from tests.support.requesting import Requesting, shown
 from tests.support.servers import PATIENCE
 
@@ -119,6 +127,49 @@ def test_two_couriers_told_a_thousand_times_ask_for_one_run(stack: RunningStack,
             assert 'catwalk_retraining_budget_left{model="churn"} 2.0' in metrics
             assert 'catwalk_retraining_strikes{model="churn"} 1.0' in metrics
             assert 'catwalk_retraining_waiting{model="churn"} 0.0' in metrics
+
+
+def turned_on(folder: Path, model: str, dag_id: str = DAG) -> Store:
+    """A ledger in which a model's retraining on request is on."""
+    store: Store = open_store(folder.as_uri())
+    slots.change(store, model, TurnedOn(RetrainingSettings(dag_id=dag_id), "ann"))
+    return store
+
+
+def test_a_new_ledger_whose_first_number_airflow_knows_gets_the_next_one(stack: RunningStack, tmp_path: Path) -> None:
+    Airflow().start(DAG, "catwalk__renewed__e1", "requested for a ledger that is gone")
+    assert ticked(turned_on(tmp_path, "renewed"), "renewed").number == 2
+    assert requested_runs(stack, DAG, "renewed") == ["catwalk__renewed__e1", "catwalk__renewed__e2"]
+
+
+def test_a_dag_that_someone_pauses_before_the_request_gets_it_once_it_runs(stack: RunningStack, tmp_path: Path) -> None:
+    store = turned_on(tmp_path, "halted")
+    courier = courier_of(store, "halted")
+    courier.tick()
+    assert courier.slots["halted"].state == "wanted"
+    pause(stack, DAG, True)
+    try:
+        courier.tick()
+        slot = courier.slots["halted"]
+        assert (slot.state, slot.refusals, requested_runs(stack, DAG, "halted")) == ("idle", {"paused": 1}, [])
+    finally:
+        pause(stack, DAG, False)
+    ticked(store, "halted")
+    assert requested_runs(stack, DAG, "halted") == ["catwalk__halted__e2"]
+
+
+def test_a_dag_that_airflow_does_not_know_opens_the_breaker(
+    stack: RunningStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    courier = courier_of(turned_on(tmp_path, "misnamed", "nowhere"), "misnamed")
+    for _ in range(3):
+        courier.tick()
+    slot = courier.slots["misnamed"]
+    assert slot.state == "wanted" and slot.waiting.endswith("is there a DAG nowhere?")
+    later = slot.waiting_since + DENIED_SECONDS + 1
+    monkeypatch.setattr(driver, "time", SimpleNamespace(time=lambda: later, strftime=time.strftime, gmtime=time.gmtime))
+    courier.tick()
+    assert (courier.slots["misnamed"].state, courier.slots["misnamed"].why) == ("breaker", slot.waiting)
 
 
 def test_a_person_is_told_of_the_open_breaker_and_closes_it(stack: RunningStack) -> None:
