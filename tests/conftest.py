@@ -52,6 +52,7 @@ SHARED = {
     "tests/integration/test_dag.py": WHOLE_STACK,
     "tests/integration/test_posture.py": WHOLE_STACK,
     "tests/integration/test_retraining.py": WHOLE_STACK,
+    "tests/integration/test_retraining_couriers.py": WHOLE_STACK,
     "tests/stack/test_control.py": WHOLE_STACK,
     "tests/stack/test_compose_airflow.py": WHOLE_STACK,
     "tests/integration/test_telemetry.py": SERVICES_ONLY,
@@ -250,7 +251,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
 
     A failed task is tried once more, after three seconds.
     """
-    others = ("waiting_dag.py", "shapes_dags.py", "slow_dag.py", "depths_dag.py")
+    others = ("waiting_dag.py", "shapes_dags.py", "slow_dag.py", "depths_dag.py", "empty_dag.py")
     dags = dag_folder(tmp_path_factory.mktemp("dags"), *others)
     settings = {
         "AIRFLOW__CORE__DAGS_FOLDER": str(dags),

@@ -11,9 +11,9 @@ _LONGEST = 160
 
 
 def dag_run_id(model: str, number: int) -> str:
-    """``catwalk__<model>__e<number>``. Airflow's ids contain ``A-Za-z0-9_.~:+-`` only: a name in another script, or
-    with spaces, is encoded as in a URL, with ``~`` in place of ``%``."""
-    safe = urllib.parse.quote(model, safe="").replace("%", "~")
+    """``catwalk__<model>__e<number>``. Airflow's ids contain ``A-Za-z0-9_.~:+-`` only, and no ``..``: a name in another
+    script, with spaces, or with two dots in a row is encoded as in a URL, with ``~`` in place of ``%``."""
+    safe = urllib.parse.quote(model, safe="").replace("%", "~").replace("..", ".~2E")
     if len(safe) > _LONGEST:
         safe = f"{safe[: _LONGEST - 17]}~{hashlib.sha256(model.encode()).hexdigest()[:16]}"
     return f"{PREFIX}{safe}__e{number}"

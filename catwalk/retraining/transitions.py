@@ -220,7 +220,8 @@ def _ended(slot: SlotRecord, event: Ended, now: float) -> Step:
 def _strike(slot: SlotRecord, why: str, now: float) -> Step:
     slot = replace(slot, strikes=slot.strikes + 1)
     if slot.strikes >= slot.settings.strikes:
-        return _opened(slot, f"{slot.strikes} retrainings in a row did not help: {why}", now)
+        retrainings = "retraining" if slot.strikes == 1 else "retrainings in a row"
+        return _opened(slot, f"{slot.strikes} {retrainings} did not help: {why}", now)
     return Step(_to(slot, "cooling", now))
 
 

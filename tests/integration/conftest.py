@@ -148,10 +148,15 @@ class DagRun:
         self.stack.airflow("POST", f"dags/{self.dag_id}/clearTaskInstances", body)
 
 
-def trigger(stack: RunningStack, conf: dict[str, Any], dag_id: str = DAG) -> DagRun:
-    """Starts a DAG run with these parameters."""
+def wait_for_dag(stack: RunningStack, dag_id: str) -> None:
+    """Waits until Airflow has read the DAG's file."""
     known = f"Airflow knows the DAG {dag_id}"
     wait_until(lambda: dag_id in [dag["dag_id"] for dag in stack.airflow("GET", "dags")["dags"]], known)
+
+
+def trigger(stack: RunningStack, conf: dict[str, Any], dag_id: str = DAG) -> DagRun:
+    """Starts a DAG run with these parameters."""
+    wait_for_dag(stack, dag_id)
     answer = stack.airflow("POST", f"dags/{dag_id}/dagRuns", {"logical_date": None, "conf": conf})
     run_id = run_id_of_dag_run(datetime.fromisoformat(answer["run_after"]), dag_id, answer["dag_run_id"])
     return DagRun(stack, answer["dag_run_id"], stack.ledger.run(run_id), dag_id)

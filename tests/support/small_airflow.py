@@ -1,6 +1,5 @@
-"""What of Airflow's REST API retraining asks, for the cases that a real Airflow can't be brought into: answers that get
-lost, a database restored to a moment before, an hour of silence. ``tests/integration/test_retraining.py`` has the real
-one."""
+"""What of Airflow's REST API retraining asks, for cases that a real Airflow can't be brought into, such as answers that
+get lost, and for many cases in a moment. ``tests/integration/test_retraining.py`` has the real one."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from catwalk.clients.airflow_api import AirflowError, AirflowRefusedError
@@ -170,10 +171,7 @@ class Driver:
         fired = _first(slot, firing)
         if fired is None or refusal(slot, fired, time.time()):
             return fired
-        try:
-            paused = self._airflow.is_paused(slot.settings.dag_id)
-        except AirflowError:
-            paused = False  # the request then waits for Airflow
+        paused = self._is_paused(slot)
         as_of = evidence.champion_as_of(self._store, slot.model)
         received = evidence.labels_received(self._store, slot.model)
         return replace(fired, paused=paused, champion_as_of=as_of, labels_received=received)
@@ -225,13 +223,20 @@ class Driver:
             run_id = run_id or evidence.logged(self._store, slot.model, episode.dag_run_id)
             return evidence.verdict(self._store, run_id) or evidence.failure(self._store, run_id)
         if found:
-            return _unknown(episode, firing) or Waits()
-        if run_id:
-            return Waits()  # Airflow was restored from a backup, but the run may still be at work
+            paused = f"the DAG {slot.settings.dag_id}, which is paused" if self._is_paused(slot) else ""
+            return _unknown(episode, firing) or Waits(paused)
+        if run_id:  # Airflow was restored from a backup, but the run may still be at work
+            return evidence.silence(self._store, run_id, time.time()) or Waits()
         if episode.adopted or not slot.settings.on:
             return Ended("failed", reason="Airflow has lost the run")
         self._airflow.is_paused(slot.settings.dag_id)  # raises if there is no such DAG
         return Vanished()
+
+    def _is_paused(self, slot: SlotRecord) -> bool:
+        """Whether the DAG is known to be paused. While Airflow does not answer, what is asked of it next waits."""
+        with suppress(AirflowError):
+            return self._airflow.is_paused(slot.settings.dag_id)
+        return False
 
     def _watched(self, slot: SlotRecord, firing: Sequence[Fired]) -> Event:
         episode = episode_of(slot)

@@ -12,7 +12,7 @@ from catwalk.ledger.models.realised import realised
 from catwalk.ledger.records.retraining import RequestRecord
 from catwalk.ledger.records.summary import SummaryRecord
 from catwalk.ledger.runs import Run
-from catwalk.ledger.summaries import Summaries
+from catwalk.ledger.summaries import Summaries, shown_state, stalled_seconds
 from catwalk.retraining.episodes import claimed
 from catwalk.retraining.events import Ended
 from catwalk.storage.store import Store
@@ -69,6 +69,14 @@ def failure(store: Store, run_id: str) -> Ended:
     summary = _summary(store, run_id)
     error = summary.error if summary else ""
     return Ended("failed", run_id, error or "it ended in Airflow, and the ledger has no decision about it")
+
+
+def silence(store: Store, run_id: str, now: float) -> Ended | None:
+    """The end of a run that Airflow has lost and that counts as stalled at a Unix time; None: it may be at work."""
+    summary = _summary(store, run_id)
+    if summary is None or shown_state(summary, now, stalled_seconds()) not in ("stalled", "lost"):
+        return None
+    return Ended("failed", run_id, "Airflow has lost the run, and the ledger has not heard from it since")
 
 
 def predictions(model: str, run_id: str, since: float) -> float:

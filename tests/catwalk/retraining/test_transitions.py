@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
-from catwalk.ledger.records.retraining import RequestRecord, RetrainingSettings, SlotRecord, State
+from catwalk.ledger.records.retraining import REFUSALS, RequestRecord, RetrainingSettings, SlotRecord, State
 from catwalk.retraining.events import (
     Asking,
     Denied,
@@ -25,6 +26,7 @@ from catwalk.retraining.events import (
     Withdrawn,
 )
 from catwalk.retraining.transitions import (
+    _CHANGES,
     ASKING_SECONDS,
     BUDGET_SECONDS,
     DENIED_SECONDS,
@@ -34,6 +36,7 @@ from catwalk.retraining.transitions import (
     budget_left,
     step,
 )
+from stack.settings import PROJECT
 
 NOW = 1_796_000_000.0
 """2026-11-30T00:53:20Z"""
@@ -268,6 +271,8 @@ def test_judged_shipped_becomes_watched() -> None:
 def test_judged_held_a_second_time_opens_the_breaker() -> None:
     found = after(slot("running", strikes=1), Ended("held", "run")).slot
     assert (found.state, found.why) == ("breaker", "2 retrainings in a row did not help: the last one was held")
+    strict = slot("running", settings=replace(SETTINGS, strikes=1))
+    assert after(strict, Ended("failed")).slot.why == "1 retraining did not help: the last one failed"
 
 
 # watched
@@ -392,3 +397,23 @@ def test_an_event_that_means_nothing_in_a_state_changes_nothing() -> None:
     for event in (Asking(), Found(ID, "run"), Ended("held"), Vanished(), Waits("x"), Denied("x"), Withdrawn("off")):
         for state in ("idle", "cooling", "breaker"):
             assert after(slot(state), event) == Step(slot(state))  # type: ignore[arg-type]
+
+
+# the page
+
+
+def test_the_page_names_tests_of_every_transition_and_each_of_them_exists() -> None:
+    page = (PROJECT / "docs" / "retraining.md").read_text()
+    rows = re.findall(r"^\| (\w+) \| `(\w+)` \| (`test_.*) \|$", page, re.MULTILINE)
+    changes = [(state, event.__name__) for state, events in _CHANGES.items() for event in events]
+    by_hand = [("any", event.__name__) for event in (TurnedOn, TurnedOff, Reset)]
+    assert sorted((state, event) for state, event, _ in rows) == sorted(by_hand + changes)
+    files = (PROJECT / "tests").rglob("test_*.py")
+    known = {name for file in files for name in re.findall(r"^def (test_\w+)", file.read_text(), re.MULTILINE)}
+    assert {name for *_, tests in rows for name in re.findall(r"test_\w+", tests)} <= known
+
+
+def test_the_page_explains_every_refusal() -> None:
+    page = (PROJECT / "docs" / "retraining.md").read_text()
+    explained = re.findall(r"^\| `(\w+)` \|", page.partition("## Refused")[2].partition("\n## ")[0], re.MULTILINE)
+    assert sorted(explained) == sorted(REFUSALS)

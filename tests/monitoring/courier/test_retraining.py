@@ -22,6 +22,7 @@ from catwalk.ledger.records.realised import RealisedRecord
 from catwalk.ledger.records.retraining import RetrainingSettings, SlotRecord
 from catwalk.ledger.records.summary import SummaryRecord
 from catwalk.ledger.runs import summary_key
+from catwalk.ledger.summaries import STALLED_SECONDS
 from catwalk.retraining import slots
 from catwalk.retraining.events import Fired, Reset, TurnedOff, TurnedOn
 from catwalk.retraining.transitions import ASKING_SECONDS, DENIED_SECONDS, WATCHED_SECONDS
@@ -316,11 +317,16 @@ def test_a_run_that_is_at_work_while_airflow_has_lost_it_is_not_asked_for_again(
     world.work("")
     [entry] = list(world.store.list("summaries/"))
     found, etag = world.store.get_record(SummaryRecord, entry.key)
-    world.store.put_record(entry.key, replace(found, state="running", finished=None), if_match=etag)
+    at_work = replace(found, state="running", finished=None, updated=world.now)
+    world.store.put_record(entry.key, at_work, if_match=etag)
     world.airflow.runs.clear()
+    world.later(STALLED_SECONDS)
     assert (world.ticks().state, world.airflow.posts) == ("running", [ID])
-    world.later(DAY + 1)
-    assert world.ticks().episode.verdict == "failed"  # type: ignore[union-attr]
+    world.later(1)
+    slot = world.ticks()
+    assert slot.episode and (slot.state, slot.episode.verdict) == ("cooling", "failed")
+    assert slot.episode.reason == "Airflow has lost the run, and the ledger has not heard from it since"
+    assert world.airflow.posts == [ID]
 
 
 def test_a_paused_dag_is_refused_and_asked_again_once_it_runs(world: World) -> None:
@@ -336,6 +342,15 @@ def test_a_dag_that_is_paused_meanwhile_is_refused(world: World) -> None:
     world.airflow.paused = True
     slot = world.ticks()
     assert (slot.state, slot.refusals, world.airflow.posts) == ("idle", {"paused": 1}, [])
+
+
+def test_a_dag_that_is_paused_while_its_run_is_queued_is_what_is_waited_for(world: World) -> None:
+    world.ticks()
+    world.airflow.paused = True
+    slot = world.ticks()
+    assert (slot.state, slot.waiting) == ("running", f"the DAG {DAG}, which is paused")
+    world.airflow.paused = False
+    assert world.ticks().waiting == ""
 
 
 def test_a_scheduled_run_in_the_same_second_is_adopted(world: World) -> None:
