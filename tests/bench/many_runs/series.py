@@ -8,6 +8,7 @@ sample, so that the index has its real size; otherwise the files would take 100 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -26,8 +27,6 @@ from tests.grafana.promql import all_queries
 SCRAPE, HOUR = 10, 3_600
 CHOSEN, RECENT = 10, 60
 """The newest runs of the classifier that dashboards select, and that they draw."""
-EVERY_RUN = ("catwalk_run_started_timestamp_seconds", "catwalk_run_info", "catwalk_decision_info")
-"""Families that a dashboard reads of every run in its range."""
 _TIME, _STARTED = "\0", "\1"
 """Placeholders in lines."""
 _STATSD_EXPORTER = 'job="statsd_exporter",instance="127.0.0.1:9102"'
@@ -41,8 +40,15 @@ _RECORDED = {
     **dict.fromkeys(("run:generalisation_gap:last", "run:test_accuracy_ratio:last"), ("",)),
 }
 """What rules record of a run, and no rule or dashboard reads over a range."""
+_RECORDED_OF_LATEST = {
+    "catwalk_model_dataset_statistic": "model:dataset_statistic:last",
+    "catwalk_model_dataset_class_share_ratio": "run:dataset_class_share_ratio:last",
+}
+"""What the exporter shows of the latest run → what rules record of it."""
 _BASELINES = {"run:scheduled_duration_seconds:final": 24, "run:scheduled_stage_duration_seconds:final": 12}
-"""What rules read of every scheduled run of 30 days → the samples that a run has of it, 300 s apart."""
+"""What rules read of every scheduled run of 30 days → the samples that a run has of it."""
+_RARELY = 300
+"""Seconds between two evaluations of the rules that record these, and what lists of runs read."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +70,10 @@ class Page:
 
 def pages(runs: Sequence[Past], now: float) -> Iterator[Page]:
     """Yields everything that is stored of the runs."""
-    places: dict[str, int] = {}
-    for run in reversed(runs):
-        model = run.template.summary.model
-        places[model] = place = places.get(model, 0) + 1
-        yield from _of_run(run, place, now)
+    left = Counter(run.template.summary.model for run in runs)
+    for run in runs:
+        yield from _of_run(run, left[run.template.summary.model], now)
+        left[run.template.summary.model] -= 1
     for run in champions(runs).values():
         exposed, week = _exposed(run.template), (int(now) - 8 * DAY, int(now))
         yield Page("".join(exposed.model), *week)
@@ -87,18 +92,30 @@ def _of_run(run: Past, place: int, now: float) -> Iterator[Page]:
     """
     staged = run.template.summary.model == STAGED
     dense = _dense(staged and place <= CHOSEN, staged and place <= RECENT, run.ended > now - DAY)
+    dense |= _remembered() if run.ended > now - 8 * DAY else frozenset()
     begin, end = int(run.started), int(run.ended)
     for lines, seconds in _families(run.template, dense, run.trial):
         text = lines.replace(_id(run.template), run.run_id).replace(_STARTED, str(begin))
         yield Page(text, begin, begin + seconds)
+    yield from _listed(run)
     if run.trial:
         return
     for name, samples in _BASELINES.items():
-        yield Page(_baseline(run, name), end, end + 300 * samples, 300)
-    dense |= _remembered() if run.ended > now - 8 * DAY else set()
+        yield Page(_baseline(run, name), end, end + _RARELY * samples, _RARELY)
     for line in _exposed(run.template).latest:
-        lasts = int(run.lasts) if _name(line) in dense else 1
-        yield Page(line.replace(_id(run.template), run.run_id), end, end + lasts)
+        recorded = _name(line) == "run:dataset_class_share_ratio:last"
+        lasts = int(run.lasts) if recorded or _name(line) in dense else 1
+        text = line.replace(_id(run.template), run.run_id)
+        yield Page(text, end, end + lasts, _RARELY if recorded else SCRAPE)
+
+
+def _listed(run: Past) -> Iterator[Page]:
+    """Yields what lists of all runs read."""
+    model, begin, shown = f'model="{run.template.summary.model}"', int(run.started), 2 * HOUR
+    labels = f'run_id="{run.run_id}",{model}' + (',trial="yes"' if run.trial else "")
+    yield Page(f"run:started_timestamp_seconds:last{{{labels}}} {begin} {_TIME}\n", begin, begin + shown, _RARELY)
+    until = begin + min(shown, int(run.lasts))
+    yield Page(f'model:dag:info{{{model},dag_id="nightly"}} 1 {_TIME}\n', begin, until, _RARELY)
 
 
 @cache
@@ -108,7 +125,7 @@ def _dense(chosen: bool, drawn: bool, ruled: bool) -> frozenset[str]:
     """
     queries = all_queries()
     expressions = [query.expr for query in queries if chosen or (drawn and "$recent" in query.expr)]
-    return frozenset({*EVERY_RUN, *_ranged(expressions), *(_ranged(_rules()) if ruled else ())})
+    return frozenset({*_ranged(expressions), *(_ranged(_rules()) if ruled else ())})
 
 
 def _ranged(expressions: Iterable[str]) -> set[str]:
@@ -148,7 +165,7 @@ def _remembered() -> frozenset[str]:
     """Returns the families that dashboards read over the last week."""
     found = (re.findall(r"(\w+)(?:\{[^}]*\})?\[7d\]", query.expr) for query in all_queries())
     families = {name for names in found for name in names}
-    return frozenset({*families, "catwalk_model_version_info", "catwalk_model_accuracy_ratio"})
+    return frozenset({*families, "catwalk_model_version_info", "catwalk_model_accuracy_ratio", "catwalk_run_info"})
 
 
 @cache
@@ -224,8 +241,13 @@ def _exposed(template: Template) -> _Exposed:
         else:
             is_latest = 'role="latest"' in line or name.startswith("catwalk_last")
             (found.latest if is_latest else found.run).append(_stored(line))
-    statistics = [line for line in found.latest if _name(line) == "catwalk_model_dataset_statistic"]
-    found.latest.extend(line.replace(_name(line), "model:dataset_statistic:last") for line in statistics)
+    found.latest.extend(
+        [
+            line.replace(_name(line), _RECORDED_OF_LATEST[_name(line)])
+            for line in found.latest
+            if _name(line) in _RECORDED_OF_LATEST
+        ]
+    )
     return found
 
 
