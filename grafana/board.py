@@ -157,18 +157,18 @@ def _asked(name: str, title: str, kind: int, text: str) -> dashboard.QueryVariab
 def model() -> dashboard.QueryVariable:
     """Which model. Models of the last week are listed even if the range is shorter and the exporter silent."""
     # The first run of a model isn't tested yet, and the previous release didn't export versions.
-    return _models("catwalk_model_(version_info|accuracy_ratio)|catwalk_run_info")
+    return _models("catwalk_model_(version_info|accuracy_ratio)|model:dag:info")
 
 
 def served_model() -> dashboard.QueryVariable:
     """The same, and models that only a service exports: its reference may come from a file."""
-    return _models("catwalk_model_(version_info|accuracy_ratio)|catwalk_run_info|catwalk_service_info")
+    return _models("catwalk_model_(version_info|accuracy_ratio)|model:dag:info|catwalk_service_info")
 
 
 def _models(families: str) -> dashboard.QueryVariable:
     either = f'{{__name__=~"{families}"}}'
     expr = (
-        f"group by (model) (last_over_time({either}[{REMEMBERED}]))"
+        f"group by (model) (last_over_time({either}[{REMEMBERED}]) or catwalk_run_info)"
         " or group by (model) (last_over_time(model:dag:info[$__range]))"
     )
     return _found("model", "Model", expr, "model").sort(VariableSort.ALPHABETICAL_ASC).hide(VariableHide.DONT_HIDE)
@@ -235,12 +235,12 @@ def dag() -> dashboard.QueryVariable:
 
     If the exporter knows none, every DAG in Airflow's metrics.
     """
-    own = 'catwalk_run_info{model="$model", dag_id!=""}'
+    own = '{model="$model", dag_id!=""}'
     expr = (
-        f"group by (dag_id) (last_over_time({own}[{REMEMBERED}]))"
-        ' or group by (dag_id) (last_over_time(model:dag:info{model="$model", dag_id!=""}[$__range]))'
+        f"group by (dag_id) (last_over_time(model:dag:info{own}[{REMEMBERED}]) or catwalk_run_info{own})"
+        f" or group by (dag_id) (last_over_time(model:dag:info{own}[$__range]))"
         f" or (group by (dag_id) (last_over_time(catwalk_dag_paused[{REMEMBERED}]))"
-        f" unless on (dag_id) last_over_time(catwalk_run_info[{REMEMBERED}]))"
+        f" unless on (dag_id) (last_over_time(model:dag:info[{REMEMBERED}]) or catwalk_run_info))"
         ' or on () group by (dag_id) (last_over_time(job:counter:growth{dag_id!=""}[$__range]))'
     )
     every = VariableOption(selected=True, text=["All"], value=["$__all"])

@@ -23,6 +23,7 @@ from grafana.queries import (
     headline_in_service,
     in_service,
     known,
+    metric_of_test,
     outcome,
     series,
 )
@@ -96,7 +97,7 @@ def _regressed(goal: str, sign: str) -> str:
 
 
 REGRESSED_METRIC = f"{_regressed('minimize', '+')} or {_regressed('maximize', '-')}"
-_TESTED = _of_runs("run:metric:last", where=', split="test", metric="$metric"')
+_TESTED = f"""max by (run_id) ({metric_of_test(f'{_RUNS}, metric="$metric"')})"""
 METRIC = series(
     test=_TESTED,
     champion=for_each_run(in_service("catwalk_model_metric", 'metric="$metric"'), _TESTED),

@@ -23,7 +23,7 @@ HOUR, DAY = 3_600, 86_400
 RUNS = 50
 SCRAPED = 2 * HOUR
 """How long the exporter shows a run."""
-FEW = 100
+FEW = 250
 """Samples of a run: a panel may read what rules record of it several times. The exporter shows 720 of each family."""
 
 
@@ -40,6 +40,8 @@ def lines(now: int) -> Iterator[str]:
             (f'catwalk_run_info{{{run},dag_id="nightly",trigger="schedule"}}', SCRAPE_SECONDS),
             (f'catwalk_decision_info{{{run},decision="ship"}}', SCRAPE_SECONDS),
             (f'catwalk_model_dataset_class_share_ratio{{{run},class="bag",role="latest"}}', SCRAPE_SECONDS),
+            (f'run:metric:last{{{run},metric="accuracy",split="test"}}', SCRAPE_SECONDS),
+            (f'run:test_metric:last{{{run},metric="accuracy"}}', step),
             (f"run:started_timestamp_seconds:last{{{run}}}", step),
             (f'run:dataset_class_share_ratio:last{{{run},class="bag"}}', step),
             ('model:dag:info{model="mlp",dag_id="nightly"}', step),
@@ -60,7 +62,7 @@ def months(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def cost(url: str, query: Query) -> tuple[int, int]:
     """How many series an instant query over 90 days finds, and how many samples Prometheus reads for it."""
-    variables = {"model": "mlp", "newest": "200", "recent": ".+", "dag": ".*"}
+    variables = {"model": "mlp", "newest": "200", "recent": ".+", "runs": ".+", "metric": "accuracy"}
     expression = substituted(query.expr, variables, 90 * DAY, SCRAPE_SECONDS)
     asked = urllib.parse.urlencode({"query": expression, "stats": "all"})
     data = json.loads(access.fetch(f"{url}/api/v1/query?{asked}", timeout=60))["data"]
@@ -70,10 +72,10 @@ def cost(url: str, query: Query) -> tuple[int, int]:
 LISTS = [
     query for query in all_queries() if query.ref == "variable" and query.place in ("model", "recent", "runs", "dag")
 ]
-SHARES = [query for query in all_queries() if query.place == "Share of each class"]
+VALUES = [query for query in all_queries() if query.place.startswith(("Share of each class", "Metric of the test"))]
 
 
-@pytest.mark.parametrize("query", [*LISTS, *SHARES], ids=lambda query: query.name)
+@pytest.mark.parametrize("query", [*LISTS, *VALUES], ids=lambda query: query.name)
 def test_a_list_of_the_runs_of_months_reads_few_samples_of_each(months: str, query: Query) -> None:
     found, samples = cost(months, query)
     assert found >= (1 if query.place in ("model", "dag") else 10), "it is a list of what is there"

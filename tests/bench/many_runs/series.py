@@ -114,6 +114,9 @@ def _listed(run: Past) -> Iterator[Page]:
     model, begin, shown = f'model="{run.template.summary.model}"', int(run.started), 2 * HOUR
     labels = f'run_id="{run.run_id}",{model}' + (',trial="yes"' if run.trial else "")
     yield Page(f"run:started_timestamp_seconds:last{{{labels}}} {begin} {_TIME}\n", begin, begin + shown, _RARELY)
+    scores = run.template.summary.scores
+    tests = (f'run:test_metric:last{{{labels},metric="{name}"}} {scores[name]} {_TIME}\n' for name in scores)
+    yield Page("".join(tests), int(run.ended), int(run.ended) + DAY, _RARELY)
     until = begin + min(shown, int(run.lasts))
     yield Page(f'model:dag:info{{{model},dag_id="nightly"}} 1 {_TIME}\n', begin, until, _RARELY)
 
