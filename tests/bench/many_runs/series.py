@@ -68,11 +68,12 @@ class Page:
             yield self.lines.replace(_TIME, str(at))
 
 
-def pages(runs: Sequence[Past], now: float) -> Iterator[Page]:
-    """Yields everything that is stored of the runs."""
+def pages(runs: Sequence[Past], now: float, start: int, stop: int) -> Iterator[Page]:
+    """Yields everything that is stored of runs that have samples in this time span."""
     left = Counter(run.template.summary.model for run in runs)
     for run in runs:
-        yield from _of_run(run, left[run.template.summary.model], now)
+        if run.started < stop and run.ended + max(DAY, run.lasts) > start:
+            yield from _of_run(run, left[run.template.summary.model], now)
         left[run.template.summary.model] -= 1
     for run in champions(runs).values():
         exposed, week = _exposed(run.template), (int(now) - 8 * DAY, int(now))
@@ -98,6 +99,7 @@ def _of_run(run: Past, place: int, now: float) -> Iterator[Page]:
         text = lines.replace(_id(run.template), run.run_id).replace(_STARTED, str(begin))
         yield Page(text, begin, begin + seconds)
     yield from _listed(run)
+    yield Page(_tests(run), end, end + (DAY if staged and place <= RECENT else 1), _RARELY)
     if run.trial:
         return
     for name, samples in _BASELINES.items():
@@ -109,14 +111,17 @@ def _of_run(run: Past, place: int, now: float) -> Iterator[Page]:
         yield Page(text, end, end + lasts, _RARELY if recorded else SCRAPE)
 
 
+def _tests(run: Past) -> str:
+    labels = f'run_id="{run.run_id}",model="{run.template.summary.model}"'
+    scores = run.template.summary.scores.items()
+    return "".join(f'run:test_metric:last{{{labels},metric="{name}"}} {value} {_TIME}\n' for name, value in scores)
+
+
 def _listed(run: Past) -> Iterator[Page]:
     """Yields what lists of all runs read."""
     model, begin, shown = f'model="{run.template.summary.model}"', int(run.started), 2 * HOUR
     labels = f'run_id="{run.run_id}",{model}' + (',trial="yes"' if run.trial else "")
     yield Page(f"run:started_timestamp_seconds:last{{{labels}}} {begin} {_TIME}\n", begin, begin + shown, _RARELY)
-    scores = run.template.summary.scores
-    tests = (f'run:test_metric:last{{{labels},metric="{name}"}} {scores[name]} {_TIME}\n' for name in scores)
-    yield Page("".join(tests), int(run.ended), int(run.ended) + DAY, _RARELY)
     until = begin + min(shown, int(run.lasts))
     yield Page(f'model:dag:info{{{model},dag_id="nightly"}} 1 {_TIME}\n', begin, until, _RARELY)
 

@@ -41,14 +41,16 @@ _RULES_SECONDS = 2
 def backfill(folder: Path, runs: Sequence[Past], now: int) -> int:
     """Writes the blocks, several at a time; returns the number of samples."""
     until = int(now - UNTOUCHED) // SCRAPE * SCRAPE
-    starts = range((now - DAYS * DAY) // BLOCK * BLOCK, until, BLOCK)
+    begin = min(now - DAYS * DAY, int(runs[0].started))
+    starts = range(begin // BLOCK * BLOCK, until, BLOCK)
     with ProcessPoolExecutor() as pool:
         return sum(pool.map(partial(_block, folder, runs, now, until), starts))
 
 
 def _block(folder: Path, runs: Sequence[Past], now: int, until: int, start: int) -> int:
     text = folder / f"{start}.openmetrics"
-    samples = write(chain(always(now), pages(runs, now)), start, min(until, start + BLOCK), text)
+    stop = min(until, start + BLOCK)
+    samples = write(chain(always(now), pages(runs, now, start, stop)), start, stop, text)
     create_blocks(text, folder / "data")
     text.unlink()
     return samples
