@@ -1,4 +1,4 @@
-"""`make bench`: measures what docs/measurements.md quotes, prints it as a table and writes bench.json. It takes 15
+"""`make bench`: measures what docs/measurements.md quotes, prints it as a table and writes bench.json. It takes 20
 minutes.
 """
 
