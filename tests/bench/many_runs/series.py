@@ -207,8 +207,8 @@ def _last_metrics(summary: SummaryRecord) -> dict[str, dict[str, float]]:
 
 
 def statsd_lines(template: Template, run_id: str = "") -> list[str]:
-    """Returns what statsd_exporter shows of a run in the hour after its points were sent, with the time's placeholder
-    or, for a run of this id, as the page of now.
+    """Returns what statsd_exporter shows of a run in the hour after its points were sent: as lines with a placeholder
+    for the time or, with a run id, as the lines of its page.
     """
     found = []
     for point in template.points:

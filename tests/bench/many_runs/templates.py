@@ -58,8 +58,8 @@ class Template:
 
 
 def templates() -> list[Template]:
-    """Returns a run of the shipped classifier, of a binary model and of a regression: of each the second one, which the
-    gate has compared with a champion.
+    """Returns a run of the shipped classifier, of a binary model and of a regression. Each is the model's second run,
+    which the gate has compared with a champion.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("CATWALK_", "AIRFLOW_"))}
     with tempfile.TemporaryDirectory(prefix="catwalk-bench-") as folder:
