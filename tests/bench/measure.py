@@ -37,7 +37,7 @@ class Growth:
 
     name: str
     values: dict[int, list[float]]
-    """Size → readings; the last size is the one that the range, n and the promise are about."""
+    """Size → readings, if it was measured. The range, n and the promise are about the last size."""
     unit: str
     target: str
     """As in :class:`Measurement`."""
@@ -51,7 +51,9 @@ class Growth:
     @property
     def row(self) -> str:
         """Returns a line of a table in docs/measurements.md."""
-        medians = " | ".join(_text(statistics.median(values), self.unit) for values in self.values.values())
+        medians = " | ".join(
+            _text(statistics.median(values), self.unit) if values else "-" for values in self.values.values()
+        )
         last = [*self.values.values()][-1]
         return f"| {self.name} | {medians} | {_range(last, self.unit)} | {len(last)} | {self.target} |"
 

@@ -32,7 +32,7 @@ COMPARED = 50
 _WHOLE = 150
 """The newest runs, of which the ledger has everything that a comparison reads: 50 of each model."""
 _READ = re.compile(r".+\.json|(predictions|outcome)\.safetensors")
-_SCRAPES = 40
+_SCRAPES = 20
 CATWALK = str(PROJECT / ".venv" / "bin" / "catwalk")
 _TOLD = """
 import resource, subprocess, sys, time
@@ -77,7 +77,7 @@ def measure(store: Store, runs: Sequence[Past], rounds: int, say: Callable[[str]
     read = [_command(store, say, "runs", "--sort", "-started") for _ in range(rounds)]
     found[SORTED], found[MEMORY] = ([one[part] for one in read] for part in (0, 1))
     found |= _reading(store, rounds) | _answering(store)
-    found[COMPARISON] = [_compare(store, say) for _ in range(2)]
+    found[COMPARISON] = [_compare(store, say)]
     return found
 
 
