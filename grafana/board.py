@@ -157,19 +157,19 @@ def _asked(name: str, title: str, kind: int, text: str) -> dashboard.QueryVariab
 def model() -> dashboard.QueryVariable:
     """Which model. Models of the last week are listed even if the range is shorter and the exporter silent."""
     # The first run of a model isn't tested yet, and the previous release didn't export versions.
-    return _models("catwalk_model_(version_info|accuracy_ratio)|catwalk_run_info")
+    return _models("catwalk_model_(version_info|accuracy_ratio)|model:dag:info")
 
 
 def served_model() -> dashboard.QueryVariable:
     """The same, and models that only a service exports: its reference may come from a file."""
-    return _models("catwalk_model_(version_info|accuracy_ratio)|catwalk_run_info|catwalk_service_info")
+    return _models("catwalk_model_(version_info|accuracy_ratio)|model:dag:info|catwalk_service_info")
 
 
 def _models(families: str) -> dashboard.QueryVariable:
     either = f'{{__name__=~"{families}"}}'
     expr = (
-        f"group by (model) (last_over_time({either}[{REMEMBERED}]))"
-        " or group by (model) (last_over_time(catwalk_run_info[$__range]))"
+        f"group by (model) (last_over_time({either}[{REMEMBERED}]) or catwalk_run_info)"
+        " or group by (model) (last_over_time(model:dag:info[$__range]))"
     )
     return _found("model", "Model", expr, "model").sort(VariableSort.ALPHABETICAL_ASC).hide(VariableHide.DONT_HIDE)
 
@@ -188,7 +188,8 @@ def newest() -> dashboard.CustomVariable:
 
 def runs() -> dashboard.QueryVariable:
     """Which of the newest runs of the model. Not called `run`, so that "All" doesn't carry over to Run detail."""
-    found = _newest("runs", "Runs", "$newest", _STARTED)
+    now = 'catwalk_run_started_timestamp_seconds{model="$model"}'
+    found = _newest("runs", "Runs", "$newest", 'model="$model"', now)
     return found.sort(VariableSort.ALPHABETICAL_DESC).hide(VariableHide.DONT_HIDE)
 
 
@@ -207,19 +208,26 @@ def recent(count: int) -> dashboard.QueryVariable:
 
     A sweep has only the trial that was tested and decided about, or it would hide every nightly run.
     """
-    trials = 'last_over_time(catwalk_run_info{model="$model", trigger="sweep"}[$__range])'
-    decided = 'last_over_time(catwalk_decision_info{model="$model"}[$__range])'
-    return _newest(
-        "recent", "Last runs", f"{count}", f"{_STARTED} unless on (run_id) ({trials} unless on (run_id) {decided})"
-    )
+    of_model = 'model="$model"'
+    trials = f'catwalk_run_info{{{of_model}, trigger="sweep"}} unless on (run_id) catwalk_decision_info{{{of_model}}}'
+    now = f"catwalk_run_started_timestamp_seconds{{{of_model}}} unless on (run_id) ({trials})"
+    return _newest("recent", "Last runs", f"{count}", f'{of_model}, trial=""', now)
 
 
-_STARTED = 'max by (run_id) (last_over_time(catwalk_run_started_timestamp_seconds{model="$model"}[$__range]))'
+def _newest(name: str, title: str, count: str, where: str, now: str) -> dashboard.QueryVariable:
+    """The newest runs in the range.
 
-
-def _newest(name: str, title: str, count: str, started: str) -> dashboard.QueryVariable:
+    Args:
+        name: The variable's name.
+        title: Its label.
+        count: How many.
+        where: Label matchers of the runs that rules have recorded.
+        now: The runs that the exporter shows, among which is one that has just started.
+    """
+    started = f"last_over_time(run:started_timestamp_seconds:last{{{where}}}[$__range])"
     every = VariableOption(selected=True, text=["All"], value=["$__all"])
-    return _found(name, title, f"topk({count}, {started})", "run_id").multi(True).include_all(True).current(every)
+    found = _found(name, title, f"topk({count}, max by (run_id) ({started} or {now}))", "run_id")
+    return found.multi(True).include_all(True).current(every)
 
 
 def dag() -> dashboard.QueryVariable:
@@ -227,12 +235,12 @@ def dag() -> dashboard.QueryVariable:
 
     If the exporter knows none, every DAG in Airflow's metrics.
     """
-    own = 'catwalk_run_info{model="$model", dag_id!=""}'
+    own = '{model="$model", dag_id!=""}'
     expr = (
-        f"group by (dag_id) (last_over_time({own}[{REMEMBERED}]))"
-        f" or group by (dag_id) (last_over_time({own}[$__range]))"
+        f"group by (dag_id) (last_over_time(model:dag:info{own}[{REMEMBERED}]) or catwalk_run_info{own})"
+        f" or group by (dag_id) (last_over_time(model:dag:info{own}[$__range]))"
         f" or (group by (dag_id) (last_over_time(catwalk_dag_paused[{REMEMBERED}]))"
-        f" unless on (dag_id) last_over_time(catwalk_run_info[{REMEMBERED}]))"
+        f" unless on (dag_id) (last_over_time(model:dag:info[{REMEMBERED}]) or catwalk_run_info))"
         ' or on () group by (dag_id) (last_over_time(job:counter:growth{dag_id!=""}[$__range]))'
     )
     every = VariableOption(selected=True, text=["All"], value=["$__all"])

@@ -123,14 +123,23 @@ def headline_in_service() -> str:
     return f"max by (metric) {of_other_headline(in_service('catwalk_model_metric'), on='metric')}"
 
 
+def metric_of_test(runs: str) -> str:
+    """The metrics of each run's test, with the labels run_id and metric: as recorded, or of a test that has just ended.
+
+    Args:
+        runs: Label matchers of the runs, and of the metric.
+    """
+    recorded = f"last_over_time(run:test_metric:last{{{runs}}}[$__range])"
+    return f'max by (run_id, metric) ({recorded} or run:metric:last{{{runs}, split="test"}})'
+
+
 def headline_of_test(runs: str) -> str:
     """The headline of each run's test, if it isn't a share.
 
     Args:
         runs: Label matchers of the runs.
     """
-    tested = f'last_over_time(run:metric:last{{{runs}, split="test"}}[$__range])'
-    return f"max by (run_id) {of_other_headline(tested, on='metric')}"
+    return f"max by (run_id) {of_other_headline(metric_of_test(runs), on='metric')}"
 
 
 def of_share(expr: str) -> str:

@@ -23,6 +23,7 @@ from grafana.queries import (
     headline_in_service,
     in_service,
     known,
+    metric_of_test,
     outcome,
     series,
 )
@@ -73,7 +74,9 @@ _OF_CHAMPION = in_service("model:dataset_statistic:last", 'statistic="$statistic
 STATISTIC = series(run=_STATISTICS, champion=for_each_run(_OF_CHAMPION, _STATISTICS))
 CLASSES = _of_runs("ml_test_class_accuracy_ratio", "class")
 WORST_OF_RUNS = series(worst_class=f"min by (run_id) ({CLASSES})")
-SHARES = _of_runs("catwalk_model_dataset_class_share_ratio", "class")
+# Those of the latest run are scraped until the next one ends: all samples of sixty nights take half a second.
+_SHARES_NOW = f"catwalk_model_dataset_class_share_ratio{{{_RUNS}}}"
+SHARES = f"{_of_runs('run:dataset_class_share_ratio:last', 'class')} or max by (run_id, class) ({_SHARES_NOW})"
 ACCURACY = _beside(_of_runs("ml_test_accuracy_ratio"), IN_SERVICE)
 LOSS = _beside(_of_runs("ml_test_loss"), in_service("catwalk_model_loss"))
 CALIBRATION = _beside(_of_runs("ml_test_calibration_error_ratio"), CALIBRATION_IN_SERVICE)
@@ -94,7 +97,7 @@ def _regressed(goal: str, sign: str) -> str:
 
 
 REGRESSED_METRIC = f"{_regressed('minimize', '+')} or {_regressed('maximize', '-')}"
-_TESTED = _of_runs("run:metric:last", where=', split="test", metric="$metric"')
+_TESTED = f"""max by (run_id) ({metric_of_test(f'{_RUNS}, metric="$metric"')})"""
 METRIC = series(
     test=_TESTED,
     champion=for_each_run(in_service("catwalk_model_metric", 'metric="$metric"'), _TESTED),

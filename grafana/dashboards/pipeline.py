@@ -37,9 +37,9 @@ SCHEDULE_DELAY = mean("airflow_dagrun_schedule_delay_seconds", _DAGS, "dag_id")
 FIRST_TASK_DELAY = mean("airflow_dagrun_first_task_start_delay_seconds", _DAGS, "dag_id")
 STAGE_NOW = f"max by (stage) ({_STAGES} and on (run_id) {_NEWEST})"
 # What alerts compare with, whatever the range; a model without scheduled runs only has those in the range.
-_SCHEDULED = 'last_over_time(run:scheduled_stage_duration_seconds:final{model="$model"}[30d])'
-STAGE_USUAL = f"quantile by (stage) (0.5, {_SCHEDULED}) or quantile by (stage) (0.5, {_STAGES})"
-STAGE_SLOW = f"quantile by (stage) (0.95, {_SCHEDULED}) or quantile by (stage) (0.95, {_STAGES})"
+_RECORDED = 'max by (stage) (last_over_time(model:stage_duration_seconds:{}{{model="$model"}}[15m]))'
+STAGE_USUAL = f"{_RECORDED.format('median30d')} or quantile by (stage) (0.5, {_STAGES})"
+STAGE_SLOW = f"{_RECORDED.format('p95_30d')} or quantile by (stage) (0.95, {_STAGES})"
 STAGE_RATIO = f"{STAGE_NOW} / ({STAGE_USUAL})"
 COMPONENTS = worst("min", "component:airflow_healthy:min1m", "component")
 HEARTBEATS = (

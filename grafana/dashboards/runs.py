@@ -12,6 +12,7 @@ from grafana.queries import (
     for_each_run,
     headline_of_test,
     in_service,
+    metric_of_test,
     of_other_headline,
     of_share,
     outcome,
@@ -52,7 +53,7 @@ LOSS = _last("ml_epoch_loss", "epoch", where=', split="$split"')
 ACCURACY = _last("ml_epoch_accuracy_ratio", "epoch", where=', split="$split"')
 _OF_SPLIT = by_epoch(f'{_RUNS}, split="$split"', "[$__range]")
 METRIC = f"max by (run_id, epoch) ({_OF_SPLIT})"
-METRIC_TEST = _last("run:metric:last", where=', split="test", metric="$metric"')
+METRIC_TEST = f"""max by (run_id) ({metric_of_test(f'{_RUNS}, metric="$metric"')})"""
 _IN_SERVICE = in_service("catwalk_model_metric", 'metric="$metric"')
 METRIC_TESTS = series(test=METRIC_TEST, champion=for_each_run(_IN_SERVICE, METRIC_TEST))
 CLASSES = _last("ml_test_class_accuracy_ratio", "class")

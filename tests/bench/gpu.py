@@ -24,7 +24,7 @@ from catwalk.errors import ConfigError
 from ml.fashion_mnist import CLASSIFIER
 from ml.fashion_mnist.config import RunConfig
 from tests.bench.epochs import SAME_BATCH, quickstart_epoch
-from tests.bench.measure import HEADER, Measurement
+from tests.bench.measure import Measurement
 
 CONFIG = RunConfig.from_flat({"device": "cuda"})
 EXAMPLES = CONFIG.data.train_examples
@@ -63,7 +63,7 @@ def main() -> None:
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
         trainings = [pool.apply(train, (seed,)) for seed in range(rounds)]
         outside = pool.apply(share_outside)
-    print(f"\n{machine()}\n\n{HEADER}")
+    print(f"\n{machine()}\n\n{Measurement.header}")
     for entry in measured(trainings, outside):
         print(entry.row)
 

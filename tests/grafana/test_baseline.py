@@ -32,4 +32,5 @@ def test_what_is_usual_lies_before_the_range_too(told: dict[str, str], usual: fl
     expect = tuple(
         has(expression(query), f"{20 * 24 * 60 + 30}m", {'{stage="train"}': value}) for query, value in wanted.items()
     )
-    assert not complaint([Scenario("what is usual", told, expect, "5m")])
+    recorded = ("model:stage_duration_seconds:median30d", "model:stage_duration_seconds:p95_30d")
+    assert not complaint([Scenario("what is usual", told, expect, "5m")], beside=recorded)

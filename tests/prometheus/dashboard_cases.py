@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.prometheus.scenario import Scenario, has, scenario
+from tests.prometheus.scenario import Scenario, a_run, has, scenario, series
 
 _STATSD_EXPORTER = 'job="statsd_exporter", instance="statsd_exporter:1"'
 _COURIER = 'job="alertmanager", instance="alertmanager:1"'
@@ -33,6 +33,16 @@ GROWTH, LAST = "job:counter:growth", "job:counter:last"
 _EXPORTER = 'job="exporter", instance="exporter:1"'
 _STORE = "catwalk_store_operation_duration_seconds"
 _GET = f'{_EXPORTER}, operation="get"'
+
+_NIGHTLY = {"run_id": "nightly", "model": "mlp"}
+STARTED = "run:started_timestamp_seconds:last"
+
+
+def _run(run_id: str, trial: bool = False) -> str:
+    """The labels of a run in :data:`STARTED`."""
+    marked = ', trial="yes"' if trial else ""
+    return f'{{model="mlp", run_id="{run_id}"{marked}}}'
+
 
 SCENARIOS: list[Scenario] = [
     scenario(
@@ -106,5 +116,25 @@ SCENARIOS: list[Scenario] = [
         has("job:scraped_timestamp_seconds:last", "20s", {'{job="statsd_exporter"}': 20}),
         has("job:scraped_timestamp_seconds:last", "20m", {}),
         has("job:scraped_timestamp_seconds:last", "31m", {'{job="statsd_exporter"}': 1860}),
+    ),
+    scenario(
+        "which runs there were: a trial is marked until the gate has decided about it",
+        {
+            **a_run("nightly", 100, samples=40),
+            **a_run("trial", 110, "sweep"),
+            **a_run("chosen", 120, "sweep"),
+            series("catwalk_decision_info", run_id="chosen", model="mlp", decision="ship"): "_x20 1x100",
+            series("ml_test_accuracy_ratio", **_NIGHTLY): "0.9x40",
+            series("catwalk_model_dataset_class_share_ratio", **_NIGHTLY, role="latest", class_="bag"): "0.1x40",
+            series("catwalk_model_dataset_class_share_ratio", **_NIGHTLY, role="champion", class_="bag"): "0.1x40",
+            series("catwalk_decision_info", run_id="nightly", model="mlp", decision="ship"): "1x40",
+        },
+        has(STARTED, "2m", {_run("nightly"): 100, _run("trial", True): 110, _run("chosen", True): 120}),
+        has(STARTED, "8m", {_run("nightly"): 100, _run("trial", True): 110, _run("chosen"): 120}),
+        has(STARTED, "12m", {_run("trial", True): 110, _run("chosen"): 120}),
+        has("run:test_metric:last", "2m", {'{model="mlp", run_id="nightly", metric="accuracy"}': 0.9}),
+        has("run:dataset_class_share_ratio:last", "2m", {'{model="mlp", run_id="nightly", class="bag"}': 0.1}),
+        has("run:dataset_class_share_ratio:last", "12m", {}),
+        has("model:dag:info", "12m", {'{dag_id="fashion_training", model="mlp"}': 1}),
     ),
 ]

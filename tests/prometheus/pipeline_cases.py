@@ -437,6 +437,7 @@ DURATIONS: list[Scenario] = [
         ),
         has("model:duration_seconds:median30d", "10m", {'{model="mlp"}': 80}),
         has("model:stage_duration_seconds:median30d", "10m", {'{model="mlp", stage="train"}': 40}),
+        has("model:stage_duration_seconds:p95_30d", "10m", {'{model="mlp", stage="train"}': 49}),
         has("model:baseline_runs:count30d", "10m", {'{model="mlp"}': 5}),
         has("model:latest_duration_seconds:last", "30m", {LABELS: 191}),
         has(
