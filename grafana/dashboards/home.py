@@ -24,6 +24,7 @@ from grafana.panels import (
 from grafana.panels import words as mapping
 from grafana.queries import (
     REMEMBERED,
+    far_off,
     for_each_run,
     headline_in_service,
     headline_of_test,
@@ -217,6 +218,7 @@ DASHBOARD = board.board(
                 2,
             ),
             TESTS,
+            axis=far_off(RUN_ACCURACY, beside=ACCURACY_IN_SERVICE),
             units={"headline of the test": "none"},
         ),
         _decisions(),
