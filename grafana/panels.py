@@ -502,7 +502,12 @@ def run_links(model: str = "model", run: str = "__value.raw") -> Style:
 def run_columns(model: str = "model") -> list[Column]:
     """A run's short name with its links, from a query `with_name`, and the hidden run_id that they need."""
     links = run_links(model, f"__data.fields.{RUN_ID}")
-    return [Column("run", "Run", links), Column("run_id", RUN_ID, {"custom.hideFrom.viz": True})]
+    return [Column("run", "Run", links), hidden_run_id()]
+
+
+def hidden_run_id() -> Column:
+    """The run_id, which is not shown, for links from other cells of its row."""
+    return Column("run_id", RUN_ID, {"custom.hideFrom.viz": True})
 
 
 def mapped(meanings: Mapping[str, tuple[str, str]]) -> Style:

@@ -174,9 +174,9 @@ def far_off(values: str, goal: str = "maximize", beside: str = "") -> str:
     finite = f"(({values}) < 1e300 > -1e300)"  # otherwise NaN counts as the smallest
     low, high = (f"quantile({share}, {finite})" for share in (0.25, 0.75))
     if goal == "maximize":
-        end, name, aggregation, most = f"{1 + _FAR} * {low} - {_FAR} * {high} > min({values})", "min", "min", "Inf"
+        end, name, aggregation, most = f"{1 + _FAR} * {low} - {_FAR} * {high} > min({values})", "min", "min", "1e300"
     else:
-        end, name, aggregation, most = f"{1 + _FAR} * {high} - {_FAR} * {low} < max({values})", "max", "max", "-Inf"
+        end, name, aggregation, most = f"{1 + _FAR} * {high} - {_FAR} * {low} < max({values})", "max", "max", "-1e300"
     if beside:
         end = f"clamp_{'max' if name == 'min' else 'min'}({end}, scalar({aggregation}({beside}) or vector({most})))"
     return _end(name, end)

@@ -49,8 +49,10 @@ TO_ALERTMANAGER = (
     ("failed", counted("prometheus_notifications_errors_total")),
     ("dropped", counted("prometheus_notifications_dropped_total")),
 )
-TO_PEOPLE = (
-    ("sent", counted("alertmanager_notifications_total")),
+# The courier, which also gets the Watchdog three times a minute, counts as stored what is no repeat.
+NOTIFICATIONS = (
+    ("new, at the courier", counted("catwalk_courier_stored_total")),
+    ("to other receivers", counted("alertmanager_notifications_total", 'receiver_name!="courier"')),
     ("failed attempts", counted("alertmanager_notification_requests_failed_total")),
 )
 
@@ -163,14 +165,14 @@ DASHBOARD = board.board(
         events(
             About(
                 "Notifications",
-                "Do notifications of alerts go out? The Watchdog's regular ones are included.",
-                _none("Alertmanager"),
+                "Do alerts, firing or resolved, reach the courier, and do notifications go out to other receivers?",
+                _none("the courier or Alertmanager"),
                 "none",
                 12,
                 8,
                 0,
             ),
-            *_named(TO_PEOPLE),
+            *_named(NOTIFICATIONS),
         ),
     ],
     {
