@@ -301,6 +301,15 @@ def test_each_tick_of_an_axis_of_runs_or_epochs_is_one_of_them(dashboard: dict[s
             ]
 
 
+@each_dashboard
+def test_room_on_an_axis_of_runs_costs_no_second_evaluation(dashboard: dict[str, Any]) -> None:
+    for panel in shown(dashboard):
+        if panel["type"] == "trend" and panel["options"]["xField"] == "Run":
+            expr = panel["targets"][0]["expr"]
+            assert 'label_replace(vector(0) / 0, "run_id", "zzz", "", "")' in expr, panel["title"]
+            assert expr.count('"zzz"') == 1, panel["title"]
+
+
 COLUMN_PIXELS = 46
 """A 24th of the board at 1440 pixels with the side menu docked, measured in Grafana 12.3.3."""
 
