@@ -251,6 +251,7 @@ def events(about: About, *targets: prometheus.Dataquery) -> timeseries.Panel:
         lines(about, *targets)
         .max_data_points(_BARS)
         .draw_style(looks.GraphDrawStyle.BARS)
+        .show_points(looks.VisibilityMode.NEVER)
         .bar_alignment(looks.BarAlignment.AFTER)  # a point stands for the step that begins at it
         .fill_opacity(80)
         .line_width(0)
@@ -322,8 +323,9 @@ def _trend(
         room: More series, whether or not there is anything to show.
     """
     about = replace(about, question=f"{about.question} {_BEYOND}") if axis else about
-    nothing = sentence(about.empty)
-    placeholder = f'label_replace(label_replace(vector(0) / 0, "{x}", "0", "", ""), "{series}", "{nothing}", "", "")'
+    nothing, nowhere = sentence(about.empty), _BLANK if room else "0"
+    none = f'label_replace(vector(0) / 0, "{x}", "{nowhere}", "", "")'
+    placeholder = f'label_replace({none}, "{series}", "{nothing}", "", "")'
     panel = (
         trend.Panel()
         .x_field(title)

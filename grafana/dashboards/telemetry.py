@@ -76,14 +76,14 @@ DASHBOARD = board.board(
     [board.place("exporter")],
     [board.firing("telemetry", every=True)],
     [
-        sources(*SERVERS),
+        sources(*SERVERS, width=6, height=12),
         tile(
             About(
                 "Points missing",
                 "How many points of the last day's runs are in their ledgers but not in Prometheus?",
                 _NO_RUNS,
                 "none",
-                8,
+                6,
                 4,
                 0,
             ),
@@ -91,7 +91,7 @@ DASHBOARD = board.board(
             alarming=LOOK,
         ),
         tile(
-            About("Targets down", "How many servers can't be scraped?", "Prometheus scrapes nothing.", "none", 8, 4, 0),
+            About("Targets down", "How many servers can't be scraped?", "Prometheus scrapes nothing.", "none", 6, 4, 0),
             query(TARGETS_DOWN, now=True),
             alarming=ACT,
         ),
@@ -99,9 +99,9 @@ DASHBOARD = board.board(
             About(
                 "Canary lines lost",
                 "How many of the last hour's canary lines did StatsD not deliver? A few are in flight.",
-                "not known: fewer than two scrapes of the last hour have counted canary lines.",
+                "not known: fewer than two scrapes in the last hour.",
                 "none",
-                8,
+                6,
                 4,
                 0,
             ),
@@ -113,7 +113,7 @@ DASHBOARD = board.board(
                 "Did every point of each run arrive? `catwalk replay` sends missing points again.",
                 _NO_RUNS,
                 "none",
-                24,
+                18,
                 8,
                 0,
             ),
@@ -148,7 +148,7 @@ DASHBOARD = board.board(
         lines(
             About("StatsD traffic", "How much arrives at statsd_exporter?", _UNKNOWN, "suffix:/s", 12, 8),
             *_named(STATSD),
-        ),
+        ).axis_soft_min(0),
         events(
             About(
                 "StatsD losses",
@@ -165,7 +165,8 @@ DASHBOARD = board.board(
         events(
             About(
                 "Notifications",
-                "Do alerts, firing or resolved, reach the courier, and do notifications go out to other receivers?",
+                "Do alerts, firing or resolved, reach the courier, and do notifications go out to other receivers? The "
+                "Watchdog counts once, when it begins to fire.",
                 _none("the courier or Alertmanager"),
                 "none",
                 12,

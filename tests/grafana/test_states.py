@@ -363,7 +363,7 @@ TRUE: Mapping[str, Condition] = {
     "No value is known in this range. Airflow sends it to statsd_exporter.": always,
     "No run of the last day with counted points is known.": no_run,
     "Prometheus scrapes nothing.": before,
-    "Not known: fewer than two scrapes of the last hour have counted canary lines.": (
+    "Not known: fewer than two scrapes in the last hour.": (
         lambda state, *_: not state.measured or state.name.startswith("fresh")
     ),
     "None was counted in this range. Nothing is counted while the courier or Alertmanager isn't scraped.": always,
