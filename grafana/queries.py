@@ -190,9 +190,15 @@ def far_off_goal(values: str, beside: str = "") -> str:
 
 
 def far_above(values: str, usual: str) -> str:
-    """Where an axis ends at twice the largest usual value; empty if no value is larger than that."""
+    """Where an axis ends: above twice the largest usual value and the smallest one; empty if no value is larger.
+
+    Args:
+        values: What is compared with the usual, some of which must be in sight.
+        usual: The usual values.
+    """
     largest = f"max(({usual}) < 1e300)"
-    return _end("max", f"{largest} + abs({largest}) < max({values})")
+    smallest = f"scalar(1.2 * min(({values}) < 1e300) or vector(-1e300))"
+    return _end("max", f"clamp_min({largest} + abs({largest}) < max({values}), {smallest})")
 
 
 def _end(name: str, value: str) -> str:

@@ -151,7 +151,7 @@ def _decisions() -> table.Panel:
         Column("Value #C", "Accuracy", {**percent(), "custom.width": 78}),
         Column("Value #E", "Headline", {"decimals": 4, "custom.width": 78}),
         Column("outcome", "Decision", {**mapped(words.OUTCOMES), "custom.minWidth": 250}),
-        Column("Value #A", "Started", {"unit": "dateTimeFromNow", "custom.width": 130}),
+        Column("Value #A", "Started", {"unit": "dateTimeFromNow", "custom.width": 140}),
     ]
     named = [with_name(queries[0]), *queries[1:]]
     targets = [query(expr, ref, table=True) for ref, expr in zip("ABCDE", named, strict=True)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from grafana import board, words
-from grafana.panels import PLAIN, About, curve, grid, joined, link, listing, mapped, query, run_links, tile
+from grafana.panels import PLAIN, About, curve, grid, joined, link, listing, mapped, panel_link, query, run_links, tile
 from grafana.panels import words as mapping
 from grafana.queries import (
     REMEMBERED,
@@ -77,7 +77,7 @@ DECISION = outcome(_last("catwalk_decision_info", "decision", "reason"))
 DURATION = _last("catwalk_run_duration_seconds")
 BEST_EPOCH = _last("catwalk_run_best_epoch")
 LOSS_CURVES = _beside("ml_epoch_loss", "split")
-CHAMPION_LOSS = f'last_over_time(ml_epoch_loss{{run_id="$champion"}}{_WINDOW})'
+OWN_LOSS, CHAMPION_LOSS = (f'last_over_time(ml_epoch_loss{{run_id="{of}"}}{_WINDOW})' for of in ("$run", "$champion"))
 ACCURACY_CURVES = _beside("ml_epoch_accuracy_ratio", "split")
 METRIC_CURVES = _named_by_both(by_epoch(_BOTH, _WINDOW), "split")
 METRIC_TEST = _last("run:metric:last", "metric", of=f'{_RUN}, split="test"')
@@ -111,7 +111,7 @@ CLASS_PRECISION = _last("ml_test_class_precision_ratio", "class")
 CLASS_F1 = _last("ml_test_class_f1_ratio", "class")
 CLASS_CHAMPION = f"max by (class) ({in_service('catwalk_model_class_accuracy_ratio')})"
 
-_RIGHT: Style = {"custom.align": "right"}
+_RIGHT: Style = {"unit": "string", "custom.align": "right"}
 """For numbers that are texts."""
 _AIRFLOW = "${airflow}/dags/${__data.fields.DAG}/runs/${__value.raw:percentencode}"
 _NOTHING = "no value is known: the run hasn't come that far, or its points are lost."
@@ -145,7 +145,7 @@ DASHBOARD = board.board(
             query(STATE, table=True),
             show="state",
             mappings=mapping(words.STATES),
-        ),
+        ).links([panel_link("Page and report", "${exporter}/runs/${run}")]),
         tile(
             About(
                 "Test accuracy",
@@ -164,7 +164,7 @@ DASHBOARD = board.board(
                 "By how much is it better than the version in service at that time, on the same test examples? In "
                 "percentage points, or in the unit of the headline.",
                 "no comparison with a champion is known.",
-                "suffix: pp",
+                "suffix:pp",
                 5,
                 4,
                 2,
@@ -192,7 +192,7 @@ DASHBOARD = board.board(
             ),
             LOSS_CURVES,
             series="series",
-            axis=far_above(LOSS_CURVES, CHAMPION_LOSS),
+            axis=far_above(OWN_LOSS, CHAMPION_LOSS),
             dashed="/train$/",
         ),
         curve(
@@ -239,7 +239,8 @@ DASHBOARD = board.board(
         joined(
             About(
                 "Gate checks",
-                "Which check decided, and how close was it? A gap has the bounds of its 95 % interval, in its unit.",
+                "Which check decided, and how close was it? Failed checks come first. A gap has the bounds of its "
+                "95 % interval, in its unit.",
                 _NO_DECISION,
                 "none",
                 24,
@@ -263,6 +264,7 @@ DASHBOARD = board.board(
                 Column("threshold", "Threshold", _RIGHT),
                 Column("bounds", "Bounds", _RIGHT),
             ],
+            order="Verdict",
         ),
         joined(
             About("Stages", "What did the last attempt of each stage cost?", _NOTHING, "none", 24, 7),

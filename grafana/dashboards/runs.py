@@ -66,7 +66,7 @@ PARAMETERS = f"({_PARAMETERS}) and on (name) ({_OTHERS} or {_LACKING})"
 _NOTHING = "no data of these runs is known."
 _NO_ACCURACY = "no accuracy of these runs is known."
 _NO_CLASSES = "no classes of the selected runs are known in this range: the model may have none."
-_POINTS: Style = {"unit": "suffix: pp", "decimals": 2, "custom.width": 85}
+_POINTS: Style = {"unit": "suffix:pp", "decimals": 2, "custom.width": 85}
 """A difference of percentages is in percentage points."""
 _LOSS: Style = {"unit": "short", "decimals": 4, "custom.width": 80}
 """A run that diverges has a loss of many digits."""

@@ -139,7 +139,7 @@ DASHBOARD = board.board(
                 "Canary",
                 "Does StatsD deliver between runs too? The two lines should coincide.",
                 _UNKNOWN,
-                "suffix: lines/s",
+                "suffix:lines/s",
                 12,
                 8,
             ),

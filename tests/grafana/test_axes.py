@@ -60,7 +60,8 @@ def test_what_is_worse_depends_on_the_goal(tmp_path: Path, goal: str, expected: 
 
 
 def test_a_run_is_compared_with_one_that_did_not_diverge(tmp_path: Path) -> None:
-    asked = far_above("value", 'value{run="0"}')
-    ends(tmp_path, asked, [0.5, 1, 0.2], {})
-    ends(tmp_path, asked, [0.5, 5e14, 0.2], {"max": 1})
-    ends(tmp_path, far_above("value", "absent_champion"), [0.5, 5e14], {})
+    asked = far_above("value", "champion")
+    ends(tmp_path, asked, [0.5, 1, 0.2], {}, champion=0.5)
+    ends(tmp_path, asked, [0.5, 5e14, 0.2], {"max": 1}, champion=0.5)
+    ends(tmp_path, asked, [10, 5e14], {"max": 12}, champion=0.5)
+    ends(tmp_path, asked, [0.5, 5e14], {})

@@ -275,7 +275,7 @@ def test_a_difference_of_percentages_is_in_points(dashboard: dict[str, Any]) -> 
             assert re.match(r"100 \* \(|label_(join|replace)\(.*round\(100 \* \(", target["expr"]), (
                 f"{panel['title']}/{target['refId']}"
             )
-            assert re.search(r"suffix: pp|\$1 pp", json.dumps(panel)), panel["title"]
+            assert re.search(r"suffix:pp|\$1 pp", json.dumps(panel)), panel["title"]
 
 
 @each_dashboard
