@@ -397,9 +397,11 @@ DASHBOARD = board.board(
         ],
         "Hyperparameters and settings": [
             listing(
-                About("Parameters", "With which parameters was it started?", "this run is not known.", "none", 12, 10),
+                About(
+                    "Parameters", "With which parameters was it started?", "this run is not known.", "string", 24, 13
+                ),
                 query(PARAMETERS, table=True),
-                [Column("name", "Parameter"), Column("value", "Value")],
+                [Column("name", "Parameter", {"custom.width": 300}), Column("value", "Value")],
             )
         ],
     },

@@ -216,7 +216,7 @@ DASHBOARD = board.board(
                     "Parameters that differ",
                     "Which parameters are not the same in all selected runs? A dash: the run has no such parameter.",
                     "no difference between the selected runs is known.",
-                    "none",
+                    "string",
                     24,
                     12,
                 ),

@@ -333,7 +333,7 @@ DASHBOARD = board.board(
                     "no replica was scraped in this range, up to a few minutes ago, or it got no requests. Regressions "
                     "and models whose reference has no labels have no estimate.",
                     "percentunit",
-                    12,
+                    24,
                     8,
                     1,
                 ),
@@ -458,7 +458,10 @@ DASHBOARD = board.board(
                     8,
                 ),
                 query(CHAMPION_CHECKED, table=True),
-                [Column("instance", "Server"), Column("Value", "Checked", {"unit": "dateTimeFromNow"})],
+                [
+                    Column("instance", "Server"),
+                    Column("Value", "Checked", {"unit": "dateTimeFromNow", "custom.width": 140}),
+                ],
             ),
             listing(
                 About(

@@ -310,6 +310,16 @@ def test_room_on_an_axis_of_runs_costs_no_second_evaluation(dashboard: dict[str,
             assert expr.count('"zzz"') == 1, panel["title"]
 
 
+@each_dashboard
+def test_a_number_that_is_a_text_is_shown_as_it_is(dashboard: dict[str, Any]) -> None:
+    """Grafana would show the text `0.001` as 0.00100."""
+    for panel in shown(dashboard):
+        texts = re.findall(
+            r'count_values by \([^)]*\) \(\\"(value|measured|threshold)\\"', json.dumps(panel["targets"])
+        )
+        assert not texts or '"string"' in json.dumps(panel["fieldConfig"]), panel["title"]
+
+
 COLUMN_PIXELS = 46
 """A 24th of the board at 1440 pixels with the side menu docked, measured in Grafana 12.3.3."""
 
