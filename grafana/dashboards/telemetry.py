@@ -56,6 +56,7 @@ NOTIFICATIONS = (
     ("failed attempts", counted("alertmanager_notification_requests_failed_total")),
 )
 
+_JOBS = (*SERVERS, "services")
 _NO_RUNS = "no run of the last day with counted points is known."
 _NO_MINUTE = "no value is known in this range, up to a minute ago."
 _UNKNOWN = "no value is known in this range."
@@ -197,7 +198,7 @@ DASHBOARD = board.board(
                 query(SCRAPE_SECONDS, legend="{{job}}"),
                 minutes=True,
                 many=True,
-                names=SERVERS,
+                names=_JOBS,
             ),
             lines(
                 About(
@@ -212,7 +213,7 @@ DASHBOARD = board.board(
                 query(SAMPLES, legend="{{job}}"),
                 minutes=True,
                 many=True,
-                names=SERVERS,
+                names=_JOBS,
             ),
             lines(
                 About("Series", "How many series does Prometheus hold in memory?", _UNKNOWN, "none", 12, 8, 0),
