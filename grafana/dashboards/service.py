@@ -396,7 +396,7 @@ DASHBOARD = board.board(
                 "name",
                 [query(_of_day(bound), ref, table=True) for ref, bound in zip("ABC", REALISED, strict=True)],
                 [
-                    Column("name", "Day and version"),
+                    Column("name", "Day and version", {"custom.width": 255}),
                     Column("Value #A", "Realised"),
                     Column("Value #B", "Low"),
                     Column("Value #C", "High"),
