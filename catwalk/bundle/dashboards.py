@@ -55,7 +55,8 @@ def _board(board: Dashboard, options: Options, ours: Scope) -> Dashboard:
 
 
 def _panels(panels: list[Dashboard], ours: Scope) -> list[Dashboard]:
-    kept, gone = [], []
+    kept: list[Dashboard] = []
+    gone: list[Dashboard] = []
     for panel in panels:
         if "panels" in panel:
             panel["panels"] = _panels(panel["panels"], ours)

@@ -49,7 +49,7 @@ TO_ALERTMANAGER = (
     ("failed", counted("prometheus_notifications_errors_total")),
     ("dropped", counted("prometheus_notifications_dropped_total")),
 )
-# The courier, which also gets the Watchdog three times a minute, counts as stored what is no repeat.
+# The courier also gets the Watchdog three times a minute, but counts only alerts that aren't repeats as stored.
 NOTIFICATIONS = (
     ("new, at the courier", counted("catwalk_courier_stored_total")),
     ("to other receivers", counted("alertmanager_notifications_total", 'receiver_name!="courier"')),

@@ -169,7 +169,7 @@ def test_gate_checks_have_verdict_value_and_threshold(made: Made, fed: Fed) -> N
 
 
 def test_gate_checks_have_their_units(made: Made, fed: Fed) -> None:
-    """A share, a gap and a p-value under each other can't be told apart without."""
+    """Without units, a share, a gap and a p-value under each other look alike."""
     columns, decision = only(made, "catwalk-run", "Gate checks"), fed.challenger.decision()
     assert decision is not None
     names = columns["Check"].values
