@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from grafana_foundation_sdk.builders import (
@@ -42,6 +42,7 @@ from grafana.transformations import (
     matrix,
     organize,
     rename,
+    settings,
     sort,
 )
 
@@ -90,8 +91,16 @@ _RUN_AXIS = {
         {"type": "range", "options": {"from": -1, "to": 1_000_000, "result": {"text": "00-00 00:00 0000", "index": 1}}},
     ],
 }
+_BLANK = " "
+"""The name of the run at the end that only makes room, and of its series, which is left out."""
+_ROOM = (
+    ' or label_replace(label_replace(label_replace(vector(0) / 0, "run_id", "zzz", "", ""), "run", " ", "", ""), '
+    '"%s", " ", "", "")'
+)
+"""A run without a name and value after the last one, half of whose name would be cut off otherwise."""
 _EPOCH_AXIS = {"unit": "none", "custom.scaleDistribution": {"type": "ordinal"}}
 """Each tick is an epoch or step that a run has, never a fraction of one."""
+_BEYOND = "A line that leaves the chart leads to a value far worse than the others."
 _DASHES = {"fill": "dash", "dash": [8, 6]}
 _FACT_PIXELS, _STATE_PIXELS, _NAME_PIXELS = 22, 18, 14
 """Text of tiles. Otherwise Grafana fits it to each tile: a number is huge, and a sentence can't be read."""
@@ -242,6 +251,7 @@ def events(about: About, *targets: prometheus.Dataquery) -> timeseries.Panel:
         lines(about, *targets)
         .max_data_points(_BARS)
         .draw_style(looks.GraphDrawStyle.BARS)
+        .show_points(looks.VisibilityMode.NEVER)
         .bar_alignment(looks.BarAlignment.AFTER)  # a point stands for the step that begins at it
         .fill_opacity(80)
         .line_width(0)
@@ -251,7 +261,13 @@ def events(about: About, *targets: prometheus.Dataquery) -> timeseries.Panel:
 
 
 def by_run(
-    about: About, expr: str, series: str = "series", *, units: Mapping[str, str] | None = None, dashed: str = ""
+    about: About,
+    expr: str,
+    series: str = "series",
+    *,
+    axis: str = "",
+    units: Mapping[str, str] | None = None,
+    dashed: str = "",
 ) -> trend.Panel:
     """Values by run, in the order in which the runs were created: a dot a run, a line for the champion and for limits.
 
@@ -260,37 +276,32 @@ def by_run(
     Args:
         about: What the panel says about itself.
         expr: The values, with the labels run_id and `series`.
-        series: The label that names the series. If there are many, as of classes, lines connect their dots.
+        series: The label that names the series.
+        axis: Where the axis ends: :func:`grafana.queries.far_off`. Lines that leave the chart show what lies beyond.
         units: Name of a series → its own unit.
         dashed: A pattern for the names of series that are limits, shown as dashed lines.
     """
     many = series != "series"
-    panel = _trend(about, _with_room(f"({expr})"), "run", series, "Run", many=many)
+    panel = _trend(about, with_name(f"({expr})"), "run", series, "Run", many=many, axis=axis, room=_ROOM % series)
     panel.override_by_name("Run", _style(_RUN_AXIS))
-    line = {"custom.drawStyle": "line", "custom.showPoints": "auto"}
     if not many:
-        panel.draw_style(looks.GraphDrawStyle.POINTS).point_size(8)
-        panel.override_by_name("champion", _style(line))
+        panel.line_width(1).point_size(8).show_points(looks.VisibilityMode.ALWAYS).span_nulls(True)
+        panel.override_by_name("champion", _style({"custom.showPoints": "auto"}))
     if dashed:
-        panel.override_by_regexp(dashed, _style({**line, "custom.lineWidth": 1, "custom.lineStyle": _DASHES}))
+        line = {"custom.showPoints": "auto", "custom.lineStyle": _DASHES}
+        panel.override_by_regexp(dashed, _style(line))
     for name, unit in (units or {}).items():
-        panel.override_by_name(name, _style({"unit": unit}))
-    for step in (sort(series), sort("run_id"), matrix("run", series), rename(f"run\\{series}", "Run")):
+        panel.override_by_name(name, _style({"unit": unit, "min": None, "max": None}))
+    for step in (sort(series), sort("run_id"), matrix("run", series), rename(f"run\\{series}", "Run", without=_BLANK)):
         panel.with_transformation(step)
     return panel
 
 
-def _with_room(expr: str) -> str:
-    """The same by short name, and a run without a name and value at the end, or half the last one's name is cut off."""
-    last = f'label_replace(topk(1, {expr}) * (0 / 0), "run_id", "zzz", "", "")'
-    return f'{with_name(expr)} or label_replace({last}, "run", " ", "", "")'
-
-
-def curve(about: About, expr: str, series: str = "run", dashed: str = "") -> trend.Panel:
-    """Values by epoch, one line a `series`; those whose names match `dashed` are dashed."""
+def curve(about: About, expr: str, series: str = "run", *, axis: str = "", dashed: str = "") -> trend.Panel:
+    """Values by epoch, one line a `series`; those whose names match `dashed` are dashed. `axis` is that of `by_run`."""
     title, corner = "Epoch or step", f"epoch\\{series}"
     expr = with_name(f"({expr})") if series == "run" else expr
-    panel = _trend(about, expr, "epoch", series, title, many=series != "series")
+    panel = _trend(about, expr, "epoch", series, title, many=series != "series", axis=axis)
     panel.override_by_name(title, _style(_EPOCH_AXIS))
     if dashed:
         panel.override_by_regexp(dashed, _style({"custom.lineStyle": _DASHES}))
@@ -299,14 +310,22 @@ def curve(about: About, expr: str, series: str = "run", dashed: str = "") -> tre
     return panel
 
 
-def _trend(about: About, expr: str, x: str, series: str, title: str, *, many: bool) -> trend.Panel:
+def _trend(
+    about: About, expr: str, x: str, series: str, title: str, *, many: bool, axis: str, room: str = ""
+) -> trend.Panel:
     """A chart over the label `x`.
 
     If there is nothing to show, a line without values has the message as its name: a Trend panel without the field of
     its x axis shows an error instead of its own message.
+
+    Args:
+        axis: Where the axis ends, with the label `end`: ``min`` or ``max``.
+        room: More series, whether or not there is anything to show.
     """
-    nothing = sentence(about.empty)
-    placeholder = f'label_replace(label_replace(vector(0) / 0, "{x}", "0", "", ""), "{series}", "{nothing}", "", "")'
+    about = replace(about, question=f"{about.question} {_BEYOND}") if axis else about
+    nothing, nowhere = sentence(about.empty), _BLANK if room else "0"
+    none = f'label_replace(vector(0) / 0, "{x}", "{nowhere}", "", "")'
+    placeholder = f'label_replace({none}, "{series}", "{nothing}", "", "")'
     panel = (
         trend.Panel()
         .x_field(title)
@@ -319,8 +338,11 @@ def _trend(about: About, expr: str, x: str, series: str, title: str, *, many: bo
         .span_nulls(False)
         .override_by_regexp(".*", _style({"noValue": "–"}))
         .override_by_name(nothing, _style({"color": {"mode": "fixed", "fixedColor": PLAIN}}))
-        .with_target(query(f"{expr} or on () {placeholder}", table=True))
+        .with_target(query(f"{expr} or on () {placeholder}{room}", table=True))
     )
+    if axis:
+        # As a time series, so that the numbers of the other query are still called `Value`.
+        panel.with_target(query(axis, "B", "{{end}}", now=True)).with_transformation(settings("B"))
     return _about(_meant(panel), about)
 
 
@@ -482,7 +504,12 @@ def run_links(model: str = "model", run: str = "__value.raw") -> Style:
 def run_columns(model: str = "model") -> list[Column]:
     """A run's short name with its links, from a query `with_name`, and the hidden run_id that they need."""
     links = run_links(model, f"__data.fields.{RUN_ID}")
-    return [Column("run", "Run", links), Column("run_id", RUN_ID, {"custom.hideFrom.viz": True})]
+    return [Column("run", "Run", links), hidden_run_id()]
+
+
+def hidden_run_id() -> Column:
+    """The run_id, which is not shown, for links from other cells of its row."""
+    return Column("run_id", RUN_ID, {"custom.hideFrom.viz": True})
 
 
 def mapped(meanings: Mapping[str, tuple[str, str]]) -> Style:

@@ -16,6 +16,8 @@ REMEMBERED = "7d"
 """How long the exporter's last word still counts as known."""
 OTHER_HEADLINE = f'last_over_time(catwalk_metric_info{{model="$model", headline="true", unit!="ratio"}}[{REMEMBERED}])'
 """The headline of a model, if it isn't a share."""
+_FAR = 3
+"""Tukey's "far out": in distances of the quartiles from each other."""
 STATSD_EXPORTER = 'job="statsd_exporter"'
 
 
@@ -152,16 +154,64 @@ def points(share: str) -> str:
     return f"100 * ({share})"
 
 
-def bounds(low: str, high: str) -> str:
-    """Two bounds by run_id as one text, in the label `bounds`, such as `-0.52 to 1.1`."""
-    texts = (f'count_values by (run_id) ("{name}", {value})' for name, value in (("low", low), ("high", high)))
-    return f'label_join({" * on (run_id) group_left (high) ".join(texts)}, "bounds", " to ", "low", "high")'
+def text(values: str, label: str, by: str, digits: float = 0.0001, unit: str = "") -> str:
+    """Numbers as texts in a label, rounded and with their unit: a table's column can have many units that way."""
+    told = f'count_values by ({by}) ("{label}", round({values}, {digits:g}))'
+    return f'label_replace({told}, "{label}", "$1 {unit}", "{label}", "(.+)")' if unit else told
 
 
-def below_divergence(loss: str) -> str:
-    """The losses of runs without those that would flatten all others: far above the highest of the usual run."""
-    usual = f"quantile(0.5, (max by (run_id) ({loss}) < 1e300) > -1e300)"  # otherwise NaN counts as the smallest
-    return f"({loss}) <= on () group_left () ({usual} + abs({usual}))"
+def gap_bounds(low: str, high: str, by: str) -> str:
+    """The bounds of gaps as one text, in the label `bounds`: in points such as `-0.52 to 1.1`, or as the headline."""
+    shares = _bounds(points(of_share(low)), points(of_share(high)), by, 0.01)
+    return f"{shares} or {_bounds(of_other_headline(low), of_other_headline(high), by, 0.0001)}"
+
+
+def _bounds(low: str, high: str, by: str, digits: float) -> str:
+    texts = (text(low, "low", by, digits), text(high, "high", by, digits))
+    return f'label_join({f" * on ({by}) group_left (high) ".join(texts)}, "bounds", " to ", "low", "high")'
+
+
+def far_off(values: str, goal: str = "maximize", beside: str = "") -> str:
+    """Where an axis ends, so that values far worse than the others don't flatten all; empty if there are none.
+
+    They lie beyond the quartiles by more than three times the distance between these, which needs five values or more.
+
+    Args:
+        goal: Whether the values should be large (``maximize``) or small (``minimize``).
+        beside: Other lines of the chart, which stay in sight.
+    """
+    finite = f"(({values}) < 1e300 > -1e300)"  # otherwise NaN counts as the smallest
+    low, high = (f"quantile({share}, {finite})" for share in (0.25, 0.75))
+    if goal == "maximize":
+        end, name, aggregation, most = f"{1 + _FAR} * {low} - {_FAR} * {high} > min({values})", "min", "min", "1e300"
+    else:
+        end, name, aggregation, most = f"{1 + _FAR} * {high} - {_FAR} * {low} < max({values})", "max", "max", "-1e300"
+    if beside:
+        end = f"clamp_{'max' if name == 'min' else 'min'}({end}, scalar({aggregation}({beside}) or vector({most})))"
+    return _end(name, end)
+
+
+def far_off_goal(values: str, beside: str = "") -> str:
+    """The same for the selected metric; empty if its goal is unknown."""
+    asked = f'last_over_time(catwalk_metric_info{{model="$model", metric="$metric", goal="%s"}}[{REMEMBERED}])'
+    ends = (f"{far_off(values, goal, beside)} and on () {asked % goal}" for goal in ("maximize", "minimize"))
+    return " or ".join(ends)
+
+
+def far_above(values: str, usual: str) -> str:
+    """Where an axis ends: above twice the largest usual value and the smallest one; empty if no value is larger.
+
+    Args:
+        values: What is compared with the usual, some of which must be in sight.
+        usual: The usual values.
+    """
+    largest = f"max(({usual}) < 1e300)"
+    smallest = f"scalar(1.2 * min(({values}) < 1e300) or vector(-1e300))"
+    return _end("max", f"clamp_min({largest} + abs({largest}) < max({values}), {smallest})")
+
+
+def _end(name: str, value: str) -> str:
+    return f'label_replace({value}, "end", "{name}", "", "")'
 
 
 def with_name(expr: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from grafana_foundation_sdk.builders import common, stat
-from grafana_foundation_sdk.models.common import VizOrientation
+from grafana_foundation_sdk.models.common import BigValueJustifyMode, VizOrientation
 from grafana_foundation_sdk.models.dashboard import DashboardRangeMapOptions, RangeMap, ValueMappingResult
 
 from grafana.panels import ACT, FINE, About, query, thresholds, tile
@@ -33,7 +33,7 @@ def sources(*jobs: str, width: int = 24, height: int = 0) -> stat.Panel:
     target = query(not_scraped_seconds("|".join(jobs)), legend="{{job}}", now=True)
     panel = tile(about, target, named=True, mappings=meanings).thresholds(thresholds((None, ACT)))
     if not few:
-        panel.orientation(VizOrientation.HORIZONTAL)
+        panel.orientation(VizOrientation.HORIZONTAL).justify_mode(BigValueJustifyMode.AUTO)  # names left, values right
         panel.text(common.VizTextDisplayOptions().title_size(14).value_size(14))
     return panel
 

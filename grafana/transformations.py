@@ -44,9 +44,15 @@ def arranged(names: Sequence[str]) -> DataTransformerConfig:
     return _organize({"indexByName": {name: number for number, name in enumerate(names)}, "renameByName": {}})
 
 
-def rename(name: str, title: str) -> DataTransformerConfig:
-    """Gives a field another name."""
-    return _organize({"indexByName": {}, "renameByName": {name: title}})
+def rename(name: str, title: str, *, without: str = "") -> DataTransformerConfig:
+    """Gives a field another name, and leaves out a field."""
+    left_out = {"excludeByName": {without: True}} if without else {}
+    return _organize({"indexByName": {}, "renameByName": {name: title}, **left_out})
+
+
+def settings(ref: str) -> DataTransformerConfig:
+    """Takes settings from a query, whose series have their names, such as `min`; an empty one sets nothing."""
+    return DataTransformerConfig(id_val="configFromData", options={"configRefId": ref, "mappings": []})
 
 
 def _organize(options: Mapping[str, Any]) -> DataTransformerConfig:

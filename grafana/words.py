@@ -26,6 +26,22 @@ OUTCOMES = {
     **{f"hold {reason}": (f"Held: {text}", color) for reason, (text, color) in REASONS.items() if reason not in _SHIP},
 }
 """Decision and reason: a run that isn't allowed to ship, such as one by hand, has the reason of one that is."""
+_BRIEF = {
+    "no_better": "no better",
+    "anchor_stale": "stale anchor",
+    "inconclusive": "not certain",
+    "precondition": "not compared",
+    "floor": "below a floor",
+    "calibration": "calibration",
+    "worse": "worse",
+    "class": "a worse class",
+    "serves": "doesn't serve",
+}
+BRIEFLY = {
+    **{outcome: (text.partition(":")[0].lower(), color) for outcome, (text, color) in OUTCOMES.items()},
+    **{f"hold {reason}": (f"held: {text}", REASONS[reason][1]) for reason, text in _BRIEF.items()},
+}
+"""The same for a narrow column."""
 FLEET = {
     "0": ("critical", ACT),
     "1": ("no data", ACT),
@@ -37,16 +53,14 @@ FLEET = {
     "7": ("retired", PLAIN),
 }
 """What a model needs, by the most severe condition: an alert, no exporter, its last run, its schedule."""
-STANDING = {"0": ("in use", PLAIN), "1": ("waiting", PLAIN), "2": ("retired", PLAIN)}
-"""Waiting: for its first run."""
 CHECKS = {
     "precondition": "can be compared",
     "accuracy_floor": "accuracy ≥ threshold",
     "recall_floor": "recall of the worst class ≥ threshold",
     "calibration": "calibration error ≤ threshold",
     "quality": "headline of the test",
-    "model_bytes": "size of the weights in bytes ≤ threshold",
-    "inference_seconds": "seconds for 1,000 examples ≤ threshold",
+    "model_bytes": "size of the weights ≤ threshold",
+    "inference_seconds": "time for 1,000 examples ≤ threshold",
     "better": "significant gap to the champion > threshold",
     "not_inferior_champion": "gap to the champion, low > threshold",
     "anchor_fresh": "the anchor is not stale",
@@ -83,6 +97,7 @@ SCRAPED = {"0": ("not scraped", ACT), "1": ("scraped", FINE)}
 
 __all__ = [
     "ATTENTION",
+    "BRIEFLY",
     "CHECKS",
     "FLEET",
     "HEALTH",
@@ -91,7 +106,6 @@ __all__ = [
     "SCRAPED",
     "SERVICE",
     "SEVERITIES",
-    "STANDING",
     "STATES",
     "VERDICTS",
 ]

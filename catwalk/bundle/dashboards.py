@@ -42,7 +42,7 @@ def provider(options: Options) -> str:
 
 
 def _board(board: Dashboard, options: Options, ours: Scope) -> Dashboard:
-    board["panels"] = list(_panels(board["panels"], ours))
+    board["panels"] = _panels(board["panels"], ours)
     board["templating"]["list"] = list(_variables(board["templating"]["list"], options, ours))
     board["annotations"]["list"] = list(_asking(board["annotations"]["list"], ours))
     board["uid"] += options.suffix
@@ -54,14 +54,29 @@ def _board(board: Dashboard, options: Options, ours: Scope) -> Dashboard:
     return dict(_linked(board, options))
 
 
-def _panels(panels: list[Dashboard], ours: Scope) -> Iterator[Dashboard]:
+def _panels(panels: list[Dashboard], ours: Scope) -> list[Dashboard]:
+    kept: list[Dashboard] = []
+    gone: list[Dashboard] = []
     for panel in panels:
         if "panels" in panel:
-            panel["panels"] = list(_panels(panel["panels"], ours))
+            panel["panels"] = _panels(panel["panels"], ours)
         if "targets" in panel:
             panel["targets"] = list(_asking(panel["targets"], ours))
-        if panel.get("targets", True) and (panel.get("panels", True) or panel.get("collapsed") is False):
-            yield panel
+        stays = panel.get("targets", True) and (panel.get("panels", True) or panel.get("collapsed") is False)
+        (kept if stays else gone).append(panel)
+    for panel in gone:
+        _fill(panel["gridPos"], kept)
+    return kept
+
+
+def _fill(hole: dict[str, int], panels: list[Dashboard]) -> None:
+    """Widens the panel beside a hole that is as high, so that a row has no gap; other holes stay."""
+    for place in (panel["gridPos"] for panel in panels):
+        beside = place["x"] + place["w"] == hole["x"] or hole["x"] + hole["w"] == place["x"]
+        if beside and (place["y"], place["h"]) == (hole["y"], hole["h"]):
+            place["x"] = min(place["x"], hole["x"])
+            place["w"] += hole["w"]
+            return
 
 
 def _asking(them: list[Dashboard], ours: Scope) -> Iterator[Dashboard]:

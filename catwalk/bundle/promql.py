@@ -21,6 +21,8 @@ _EVERY_JOB = ("exporter", "statsd_exporter", "courier", "registry", "alertmanage
 """Jobs of our own stack; `registry` is the exporter's name in the previous release."""
 _THEIRS = ("prometheus_", "alertmanager_")
 """Metrics of the guest's own servers, which the guest watches."""
+_COURIERS = "catwalk_courier_"
+"""Metrics of a server that the guest may not run."""
 _SERVICES = ("catwalk_service_", "catwalk_reference_", "catwalk_server_")
 """Metrics of a guest's own services, from a PredictionMonitor or `catwalk serve`, whatever the names of their jobs."""
 _ALERTS = ("ALERTS", "ALERTS_FOR_STATE")
@@ -133,7 +135,8 @@ class _Writer:
         """Returns the matchers with the jobs' names there; None if they match nothing of ours."""
         is_record = ":" in name or any(each.name == "__name__" and ":" in each.value for each in matchers)
         counted = [each.value for each in matchers if each.name == "counter"]
-        if any(each.startswith(_THEIRS) for each in (name, *counted)) or (
+        absent = _THEIRS if "courier" in self._scope.jobs else (*_THEIRS, _COURIERS)
+        if any(each.startswith(absent) for each in (name, *counted)) or (
             ":" in name and name not in self._scope.records
         ):
             return None

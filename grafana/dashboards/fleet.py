@@ -7,19 +7,18 @@ while it is down, beside those of another one, and no query looks back.
 from __future__ import annotations
 
 from grafana import board, words
-from grafana.panels import LOOK, WRAPPED, About, joined, link, mapped, query, run_columns, tile
-from grafana.queries import outcome, service_state, with_name
+from grafana.panels import LOOK, RUN_ID, WRAPPED, About, hidden_run_id, joined, link, mapped, query, run_links, tile
+from grafana.queries import outcome, service_state
 from grafana.sources import sources
 from grafana.transformations import Column
 
-_INFO, _RUN, _DECISION, _DUE, _PROMOTED = (
+_INFO, _RUN, _DECISION, _DUE = (
     f"exporter:{name}:held"
     for name in (
         "model_info",
         "last_run_started_timestamp_seconds",
         "last_decision_timestamp_seconds",
         "next_run_due_timestamp_seconds",
-        "champion_promoted_timestamp_seconds",
     )
 )
 _UNREAD = "on (job, instance) exporter:ledger_unread:info"
@@ -62,12 +61,10 @@ _LOOKS = {
 ATTENTION = " or ".join(f"{value} * {_models(which)}" for value, which in _LOOKS.items())
 """The first condition that applies to a model; words.FLEET has their names."""
 SERVICE = service_state()
-STANDING = f"2 * {RETIRED} or {WAITS} or 0 * {KNOWN}"
-DESCRIPTION = _one(_INFO, "kind, owner, schedule")
-LAST_RUN = f"1000 * {_one(_RUN, 'run_id, state')}"
+OWNER = _one(_INFO, "owner")
+LAST_RUN = f"time() - {_one(_RUN, 'run_id, state')}"
 DECISION = outcome(_one(_DECISION, "decision, reason"))
 DUE = f'1000 * max by (model) ({_DUE}{{model!=""}})'
-CHAMPION_AGE = f"time() - max by (model) ({_PROMOTED})"
 FIRING = f"count by (model) (group by (model, alertname) ({_firing('critical|warning')}))"
 GRAVEST = _one(f"2 * {_firing('critical')} or {_firing('warning')}", "alertname")
 
@@ -91,6 +88,7 @@ _OF_MODEL = [
     link("Service", f"/d/catwalk-service?var-model={_MODEL}{_PLACE}"),
     link("Owner, limits and links", f"${{exporter}}/models#model-{_MODEL}", elsewhere=True),
 ]
+_OF_RUN = run_links("__data.fields.Model", f"__data.fields.{RUN_ID}")
 _RUNBOOK = link("Runbook", "${courier}/runbooks/${__value.raw}", elsewhere=True)
 
 DASHBOARD = board.board(
@@ -146,8 +144,9 @@ DASHBOARD = board.board(
         joined(
             About(
                 "Every model",
-                "Which model needs attention first, and what is its state? Last run: scheduled or manual. A past "
-                "time under Next due is overdue. Top alert: the most severe one that is firing.",
+                "Which model needs attention first, and what is its state? Last run: scheduled or manual, and how long "
+                "ago it started. A past time under Next due is overdue. Top alert: the most severe one that is firing. "
+                "A model's name links to its other dashboards, and to its kind, schedule and limits.",
                 "no model is known.",
                 "none",
                 24,
@@ -156,32 +155,26 @@ DASHBOARD = board.board(
             "model",
             [
                 query(ATTENTION, "A", table=True),
-                query(DESCRIPTION, "B", table=True),
-                query(with_name(LAST_RUN), "C", table=True),
+                query(OWNER, "B", table=True),
+                query(LAST_RUN, "C", table=True),
                 query(DUE, "D", table=True),
                 query(DECISION, "E", table=True),
-                query(CHAMPION_AGE, "F", table=True),
-                query(FIRING, "G", table=True),
-                query(GRAVEST, "H", table=True),
-                query(STANDING, "I", table=True),
-                query(SERVICE, "J", table=True),
+                query(FIRING, "F", table=True),
+                query(GRAVEST, "G", table=True),
+                query(SERVICE, "H", table=True),
             ],
             [
-                Column("Value #A", "Status", {**mapped(words.FLEET), "custom.width": 110, "custom.align": "left"}),
-                Column("model", "Model", {"links": _OF_MODEL, "custom.minWidth": 140, "custom.cellOptions": WRAPPED}),
-                Column("owner", "Owner", {"custom.width": 105}),
-                Column("Value #G", "Firing", {"custom.width": 60}),
-                Column("alertname", "Top alert", {"links": [_RUNBOOK], "custom.minWidth": 205}),
-                Column("Value #J", "Service", {**mapped(words.SERVICE), "custom.width": 90, "custom.align": "left"}),
-                Column("state", "Last run", {**mapped(words.STATES), "custom.width": 85}),
-                Column("Value #C", "Started", {"unit": "dateTimeFromNow", "custom.width": 130}),
+                Column("Value #A", "Status", {**mapped(words.FLEET), "custom.width": 112, "custom.align": "left"}),
+                Column("model", "Model", {"links": _OF_MODEL, "custom.minWidth": 120, "custom.cellOptions": WRAPPED}),
+                Column("owner", "Owner", {"custom.width": 85}),
+                Column("Value #F", "Firing", {"custom.width": 52}),
+                Column("alertname", "Top alert", {"links": [_RUNBOOK], "custom.width": 205}),
+                Column("Value #H", "Service", {**mapped(words.SERVICE), "custom.width": 90, "custom.align": "left"}),
+                Column("state", "Last run", {**_OF_RUN, **mapped(words.STATES), "custom.width": 85}),
+                Column("Value #C", "Started", {"unit": "s", "decimals": 1, "custom.width": 78}),
                 Column("Value #D", "Next due", {"unit": "dateTimeFromNow", "custom.width": 95}),
-                Column("outcome", "Last decision", {**mapped(words.OUTCOMES), "custom.minWidth": 260}),
-                Column("Value #F", "Champion's age", {"unit": "s", "decimals": 1, "custom.width": 105}),
-                Column("Value #I", "State", {**mapped(words.STANDING), "custom.width": 65, "custom.align": "left"}),
-                Column("kind", "Kind", {"custom.width": 90}),
-                Column("schedule", "Schedule", {"custom.width": 130}),
-                *run_columns("__data.fields.Model"),
+                Column("outcome", "Last decision", {**mapped(words.BRIEFLY), "custom.width": 150}),
+                hidden_run_id(),
             ],
             order="Status",
         ),

@@ -24,6 +24,7 @@ from grafana.panels import (
 from grafana.panels import words as mapping
 from grafana.queries import (
     REMEMBERED,
+    far_off,
     for_each_run,
     headline_in_service,
     headline_of_test,
@@ -150,7 +151,7 @@ def _decisions() -> table.Panel:
         Column("Value #C", "Accuracy", {**percent(), "custom.width": 78}),
         Column("Value #E", "Headline", {"decimals": 4, "custom.width": 78}),
         Column("outcome", "Decision", {**mapped(words.OUTCOMES), "custom.minWidth": 250}),
-        Column("Value #A", "Started", {"unit": "dateTimeFromNow", "custom.width": 130}),
+        Column("Value #A", "Started", {"unit": "dateTimeFromNow", "custom.width": 140}),
     ]
     named = [with_name(queries[0]), *queries[1:]]
     targets = [query(expr, ref, table=True) for ref, expr in zip("ABCDE", named, strict=True)]
@@ -217,6 +218,7 @@ DASHBOARD = board.board(
                 2,
             ),
             TESTS,
+            axis=far_off(RUN_ACCURACY, beside=ACCURACY_IN_SERVICE),
             units={"headline of the test": "none"},
         ),
         _decisions(),

@@ -19,6 +19,8 @@ from grafana.panels import (
 )
 from grafana.queries import (
     REMEMBERED,
+    far_off,
+    far_off_goal,
     for_each_run,
     headline_in_service,
     in_service,
@@ -73,13 +75,16 @@ _STATISTICS = _of_runs("model:dataset_statistic:last", where=', statistic="$stat
 _OF_CHAMPION = in_service("model:dataset_statistic:last", 'statistic="$statistic"')
 STATISTIC = series(run=_STATISTICS, champion=for_each_run(_OF_CHAMPION, _STATISTICS))
 CLASSES = _of_runs("ml_test_class_accuracy_ratio", "class")
-WORST_OF_RUNS = series(worst_class=f"min by (run_id) ({CLASSES})")
+_WORST = f"min by (run_id) ({CLASSES})"
+WORST_OF_RUNS = series(worst_class=_WORST)
 # Those of the latest run are scraped until the next one ends: all samples of sixty nights take half a second.
 _SHARES_NOW = f"catwalk_model_dataset_class_share_ratio{{{_RUNS}}}"
 SHARES = f"{_of_runs('run:dataset_class_share_ratio:last', 'class')} or max by (run_id, class) ({_SHARES_NOW})"
-ACCURACY = _beside(_of_runs("ml_test_accuracy_ratio"), IN_SERVICE)
-LOSS = _beside(_of_runs("ml_test_loss"), in_service("catwalk_model_loss"))
-CALIBRATION = _beside(_of_runs("ml_test_calibration_error_ratio"), CALIBRATION_IN_SERVICE)
+_ACCURACIES, _CALIBRATIONS = map(_of_runs, ("ml_test_accuracy_ratio", "ml_test_calibration_error_ratio"))
+ACCURACY = _beside(_ACCURACIES, IN_SERVICE)
+_LOSSES, _LOSS_IN_SERVICE = _of_runs("ml_test_loss"), in_service("catwalk_model_loss")
+LOSS = _beside(_LOSSES, _LOSS_IN_SERVICE)
+CALIBRATION = _beside(_CALIBRATIONS, CALIBRATION_IN_SERVICE)
 METRIC_IN_SERVICE = f"max by (metric) ({in_service('catwalk_model_metric')})"
 METRIC_LATEST = f'max by (metric) (catwalk_model_metric{{{_MODEL}, role="latest"}})'
 METRIC_CHANGE = f"{METRIC_LATEST} - {METRIC_IN_SERVICE}"
@@ -98,12 +103,14 @@ def _regressed(goal: str, sign: str) -> str:
 
 REGRESSED_METRIC = f"{_regressed('minimize', '+')} or {_regressed('maximize', '-')}"
 _TESTED = f"""max by (run_id) ({metric_of_test(f'{_RUNS}, metric="$metric"')})"""
+_METRIC_IN_SERVICE = in_service("catwalk_model_metric", 'metric="$metric"')
 METRIC = series(
     test=_TESTED,
-    champion=for_each_run(in_service("catwalk_model_metric", 'metric="$metric"'), _TESTED),
+    champion=for_each_run(_METRIC_IN_SERVICE, _TESTED),
     ModelHeadlineRegressed=for_each_run(REGRESSED_METRIC, _TESTED),
     worst_that_may_ship=for_each_run(WORST_METRIC, _TESTED),
 )
+_LINES = series(champion=_METRIC_IN_SERVICE, ModelHeadlineRegressed=REGRESSED_METRIC, worst=WORST_METRIC)
 DECISIONS = f"count by (outcome) ({outcome(_of_runs('catwalk_decision_info', 'decision', 'reason'))})"
 
 _NO_MODEL = "no version in service is known."
@@ -190,6 +197,7 @@ DASHBOARD = board.board(
                 4,
             ),
             METRIC,
+            axis=far_off_goal(_TESTED, beside=_LINES),
             dashed="/^(ModelHeadlineRegressed|worst that may ship)$/",
         ),
         listing(
@@ -246,6 +254,7 @@ DASHBOARD = board.board(
                     decimals=2,
                 ),
                 ACCURACY,
+                axis=far_off(_ACCURACIES, beside=IN_SERVICE),
             ),
             by_run(
                 About(
@@ -257,6 +266,7 @@ DASHBOARD = board.board(
                     decimals=2,
                 ),
                 CALIBRATION,
+                axis=far_off(_CALIBRATIONS, "minimize", CALIBRATION_IN_SERVICE),
             ),
             by_run(
                 About(
@@ -268,6 +278,7 @@ DASHBOARD = board.board(
                     decimals=3,
                 ),
                 LOSS,
+                axis=far_off(_LOSSES, "minimize", _LOSS_IN_SERVICE),
             ),
             by_run(
                 About(
@@ -281,6 +292,7 @@ DASHBOARD = board.board(
                 ),
                 CLASSES,
                 "class",
+                axis=far_off(CLASSES),
             ),
             by_run(
                 About(
@@ -293,6 +305,7 @@ DASHBOARD = board.board(
                     1,
                 ),
                 WORST_OF_RUNS,
+                axis=far_off(_WORST),
             ),
         ],
         "Dataset": [

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from grafana import board, words
-from grafana.panels import PLAIN, About, curve, grid, joined, link, listing, mapped, query, run_links, tile
+from grafana.panels import PLAIN, About, curve, grid, joined, link, listing, mapped, panel_link, query, run_links, tile
 from grafana.panels import words as mapping
-from grafana.queries import REMEMBERED, by_epoch, in_service, of_other_headline, of_share, outcome, parameters, points
-from grafana.transformations import Column
+from grafana.queries import (
+    REMEMBERED,
+    by_epoch,
+    far_above,
+    gap_bounds,
+    in_service,
+    of_other_headline,
+    of_share,
+    outcome,
+    parameters,
+    points,
+    text,
+)
+from grafana.transformations import Column, Style
 
 # A run has few series, so the window is Prometheus' whole retention: a link to an old run works at any range.
 _WINDOW = "[400d]"
@@ -36,6 +48,28 @@ def _short(label: str, expr: str) -> str:
     return f'label_replace({expr}, "{label}", "$1", "{label}", "(.{{12}}).*")'
 
 
+_PERCENT, _SECONDS, _BYTES = "accuracy_floor|recall_floor|calibration", "inference_seconds|serves", "model_bytes"
+_GAPS = "better|not_inferior_(champion|anchor)|test_set_size"
+
+
+def _told(family: str, label: str) -> str:
+    """Numbers of the gate's checks with their units: some are shares or gaps, others times, sizes or p-values."""
+
+    def of(matcher: str) -> str:
+        return _last(family, "check", of=f"{_RUN}, check{matcher}")
+
+    gaps, size = of(f'=~"{_GAPS}"'), of(f'="{_BYTES}"')
+    texts = (
+        text(points(of(f'=~"{_PERCENT}"')), label, "check", 0.01, "%"),
+        text(points(of_share(gaps)), label, "check", 0.01, "pp"),
+        text(of_other_headline(gaps), label, "check"),
+        text(of(f'=~"{_SECONDS}"'), label, "check", unit="s"),
+        text(f"{size} / 1e6", label, "check", 0.01, "MB"),
+        text(of(f'!~"{_PERCENT}|{_GAPS}|{_SECONDS}|{_BYTES}"'), label, "check"),
+    )
+    return " or ".join(texts)
+
+
 STATE = f"max by (state) (last_over_time(catwalk_run_state{{{_RUN}}}{_WINDOW}) == 1)"
 ACCURACY = _last("ml_test_accuracy_ratio")
 GAP = _last("catwalk_gate_value", of=f'{_RUN}, check="not_inferior_champion"')
@@ -43,6 +77,7 @@ DECISION = outcome(_last("catwalk_decision_info", "decision", "reason"))
 DURATION = _last("catwalk_run_duration_seconds")
 BEST_EPOCH = _last("catwalk_run_best_epoch")
 LOSS_CURVES = _beside("ml_epoch_loss", "split")
+OWN_LOSS, CHAMPION_LOSS = (f'last_over_time(ml_epoch_loss{{run_id="{of}"}}{_WINDOW})' for of in ("$run", "$champion"))
 ACCURACY_CURVES = _beside("ml_epoch_accuracy_ratio", "split")
 METRIC_CURVES = _named_by_both(by_epoch(_BOTH, _WINDOW), "split")
 METRIC_TEST = _last("run:metric:last", "metric", of=f'{_RUN}, split="test"')
@@ -55,10 +90,9 @@ GRADIENT = _beside("ml_epoch_gradient_norm")
 CLASS_CURVES = _last("ml_epoch_class_accuracy_ratio", "class", "epoch")
 CONFUSION = f"sum by (true_class, predicted_class) (last_over_time(ml_test_confusion_examples{{{_RUN}}}{_WINDOW}))"
 VERDICT = _last("catwalk_gate_check", "check", "verdict")
-CHECK_VALUE = _last("catwalk_gate_value", "check")
-CHECK_THRESHOLD = _last("catwalk_gate_threshold", "check")
-CHECK_LOW = _last("catwalk_gate_low", "check")
-CHECK_HIGH = _last("catwalk_gate_high", "check")
+CHECK_VALUE = _told("catwalk_gate_value", "measured")
+CHECK_THRESHOLD = _told("catwalk_gate_threshold", "threshold")
+CHECK_BOUNDS = gap_bounds(_last("catwalk_gate_low", "check"), _last("catwalk_gate_high", "check"), "check")
 STAGE_STARTED = f"1000 * {_last('catwalk_stage_started_timestamp_seconds', 'stage')}"
 STAGE_SECONDS = _last("ml_stage_duration_seconds", "stage")
 STAGE_MEMORY = _last("ml_stage_peak_memory_bytes", "stage")
@@ -77,6 +111,8 @@ CLASS_PRECISION = _last("ml_test_class_precision_ratio", "class")
 CLASS_F1 = _last("ml_test_class_f1_ratio", "class")
 CLASS_CHAMPION = f"max by (class) ({in_service('catwalk_model_class_accuracy_ratio')})"
 
+_RIGHT: Style = {"unit": "string", "custom.align": "right"}
+"""For numbers that are texts."""
 _AIRFLOW = "${airflow}/dags/${__data.fields.DAG}/runs/${__value.raw:percentencode}"
 _NOTHING = "no value is known: the run hasn't come that far, or its points are lost."
 _NO_CLASSES = "no classes are known: the model has none, the run hasn't come that far, or points are lost."
@@ -109,7 +145,7 @@ DASHBOARD = board.board(
             query(STATE, table=True),
             show="state",
             mappings=mapping(words.STATES),
-        ),
+        ).links([panel_link("Page and report", "${exporter}/runs/${run}")]),
         tile(
             About(
                 "Test accuracy",
@@ -128,7 +164,7 @@ DASHBOARD = board.board(
                 "By how much is it better than the version in service at that time, on the same test examples? In "
                 "percentage points, or in the unit of the headline.",
                 "no comparison with a champion is known.",
-                "suffix: pp",
+                "suffix:pp",
                 5,
                 4,
                 2,
@@ -156,6 +192,7 @@ DASHBOARD = board.board(
             ),
             LOSS_CURVES,
             series="series",
+            axis=far_above(OWN_LOSS, CHAMPION_LOSS),
             dashed="/train$/",
         ),
         curve(
@@ -200,14 +237,21 @@ DASHBOARD = board.board(
             ],
         ),
         joined(
-            About("Gate checks", "Which check decided, and how close was it?", _NO_DECISION, "none", 24, 13),
+            About(
+                "Gate checks",
+                "Which check decided, and how close was it? Failed checks come first. A gap has the bounds of its "
+                "95 % interval, in its unit.",
+                _NO_DECISION,
+                "none",
+                24,
+                13,
+            ),
             "check",
             [
                 query(VERDICT, "A", table=True),
                 query(CHECK_VALUE, "B", table=True),
                 query(CHECK_THRESHOLD, "C", table=True),
-                query(CHECK_LOW, "D", table=True),
-                query(CHECK_HIGH, "E", table=True),
+                query(CHECK_BOUNDS, "D", table=True),
             ],
             [
                 Column(
@@ -216,11 +260,11 @@ DASHBOARD = board.board(
                     {**mapped({check: (text, PLAIN) for check, text in words.CHECKS.items()}), "custom.width": 315},
                 ),
                 Column("verdict", "Verdict", {**mapped(words.VERDICTS), "custom.width": 110}),
-                Column("Value #B", "Value", {"decimals": 4}),
-                Column("Value #C", "Threshold", {"decimals": 4}),
-                Column("Value #D", "Low", {"decimals": 4}),
-                Column("Value #E", "High", {"decimals": 4}),
+                Column("measured", "Value", _RIGHT),
+                Column("threshold", "Threshold", _RIGHT),
+                Column("bounds", "Bounds", _RIGHT),
             ],
+            order="Verdict",
         ),
         joined(
             About("Stages", "What did the last attempt of each stage cost?", _NOTHING, "none", 24, 7),
@@ -353,9 +397,11 @@ DASHBOARD = board.board(
         ],
         "Hyperparameters and settings": [
             listing(
-                About("Parameters", "With which parameters was it started?", "this run is not known.", "none", 12, 10),
+                About(
+                    "Parameters", "With which parameters was it started?", "this run is not known.", "string", 24, 13
+                ),
                 query(PARAMETERS, table=True),
-                [Column("name", "Parameter"), Column("value", "Value")],
+                [Column("name", "Parameter", {"custom.width": 300}), Column("value", "Value")],
             )
         ],
     },

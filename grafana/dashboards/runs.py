@@ -6,10 +6,11 @@ from catwalk.ledger.records.run import STAGES as STAGE_NAMES
 from grafana import board, words
 from grafana.panels import About, bars, by_run, curve, grid, joined, mapped, percent, query, run_columns, run_links
 from grafana.queries import (
-    below_divergence,
-    bounds,
     by_epoch,
+    far_off,
+    far_off_goal,
     for_each_run,
+    gap_bounds,
     headline_of_test,
     in_service,
     metric_of_test,
@@ -39,16 +40,13 @@ BEST_EPOCH = _last("catwalk_run_best_epoch")
 GAP = _last("catwalk_gate_value", where=', check="not_inferior_champion"')
 GAP_LOW = _last("catwalk_gate_low", where=', check="not_inferior_champion"')
 GAP_HIGH = _last("catwalk_gate_high", where=', check="not_inferior_champion"')
-_ROUND = (f"round({points(of_share(of))}, 0.01)" for of in (GAP_LOW, GAP_HIGH))
-_ROUND_HEADLINE = (f"round({of_other_headline(of)}, 0.0001)" for of in (GAP_LOW, GAP_HIGH))
-BOUNDS = f"{bounds(*_ROUND)} or {bounds(*_ROUND_HEADLINE)}"
+BOUNDS = gap_bounds(GAP_LOW, GAP_HIGH, "run_id")
 DECISION = outcome(_last("catwalk_decision_info", "decision", "reason"))
 DURATION = _last("catwalk_run_duration_seconds")
 STARTED = f"1000 * {_last('catwalk_run_started_timestamp_seconds')}"
 STATE = f"{_last('catwalk_run_state', 'state')} == 1"
-TESTS = series(
-    test_accuracy=TEST_ACCURACY, champion=for_each_run(in_service("catwalk_model_accuracy_ratio"), TEST_ACCURACY)
-)
+_ACCURACY_IN_SERVICE = in_service("catwalk_model_accuracy_ratio")
+TESTS = series(test_accuracy=TEST_ACCURACY, champion=for_each_run(_ACCURACY_IN_SERVICE, TEST_ACCURACY))
 LOSS = _last("ml_epoch_loss", "epoch", where=', split="$split"')
 ACCURACY = _last("ml_epoch_accuracy_ratio", "epoch", where=', split="$split"')
 _OF_SPLIT = by_epoch(f'{_RUNS}, split="$split"', "[$__range]")
@@ -69,7 +67,7 @@ PARAMETERS = f"({_PARAMETERS}) and on (name) ({_OTHERS} or {_LACKING})"
 _NOTHING = "no data of these runs is known."
 _NO_ACCURACY = "no accuracy of these runs is known."
 _NO_CLASSES = "no classes of the selected runs are known in this range: the model may have none."
-_POINTS: Style = {"unit": "suffix: pp", "decimals": 2, "custom.width": 85}
+_POINTS: Style = {"unit": "suffix:pp", "decimals": 2, "custom.width": 85}
 """A difference of percentages is in percentage points."""
 _LOSS: Style = {"unit": "short", "decimals": 4, "custom.width": 80}
 """A run that diverges has a loss of many digits."""
@@ -134,12 +132,12 @@ DASHBOARD = board.board(
         curve(
             About(
                 "Loss by epoch or step",
-                "Which runs learn faster, and which overfit? Select the split above. Losses of a run that diverges "
-                "are left out above twice the highest loss of the usual run.",
+                "Which runs learn faster, and which overfit? Select the split above.",
                 _NOTHING,
                 "short",
             ),
-            below_divergence(LOSS),
+            LOSS,
+            axis=far_off(LOSS, "minimize"),
         ),
         curve(
             About(
@@ -149,6 +147,7 @@ DASHBOARD = board.board(
                 "none",
             ),
             METRIC,
+            axis=far_off_goal(METRIC),
         ),
         by_run(
             About(
@@ -160,6 +159,7 @@ DASHBOARD = board.board(
                 decimals=4,
             ),
             METRIC_TESTS,
+            axis=far_off_goal(METRIC_TEST, beside=_IN_SERVICE),
         ),
         bars(
             About("Duration", "Where does each run spend its time? The newest run is first.", _NOTHING, "s"),
@@ -180,6 +180,7 @@ DASHBOARD = board.board(
                     "percentunit",
                 ),
                 ACCURACY,
+                axis=far_off(ACCURACY),
             ),
             by_run(
                 About(
@@ -190,6 +191,7 @@ DASHBOARD = board.board(
                     decimals=2,
                 ),
                 TESTS,
+                axis=far_off(TEST_ACCURACY, beside=_ACCURACY_IN_SERVICE),
             ),
             grid(
                 About(
@@ -215,7 +217,7 @@ DASHBOARD = board.board(
                     "Parameters that differ",
                     "Which parameters are not the same in all selected runs? A dash: the run has no such parameter.",
                     "no difference between the selected runs is known.",
-                    "none",
+                    "string",
                     24,
                     12,
                 ),

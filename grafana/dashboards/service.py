@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from grafana_foundation_sdk.builders import common
+from grafana_foundation_sdk.models.common import ScaleDistribution
+
 from grafana import board
 from grafana.panels import FINE, LOOK, About, bars, joined, lines, listing, mapped, query, run_links, tile, words
 from grafana.queries import REMEMBERED, STEP, rate, worst
@@ -59,8 +62,9 @@ def _shares(features: str) -> str:
     """The share of each bin by window; `reference` has those of the reference's examples."""
     where = f'{{{_MODEL}, side="prediction", feature=~"{features}"}}'
     met, held = f"model:service_bin:window{where}", f"model:reference_bin:last{where}"
-    of_windows = f"sum by (window, bin) ({met}) / on (window) group_left () (sum by (window) ({met}) > 0)"
-    of_reference = f"sum by (bin) ({held}) / on () group_left () sum({held})"
+    # A bin without any, such as for missing values, would only be in the legend.
+    of_windows = f"(sum by (window, bin) ({met}) > 0) / on (window) group_left () (sum by (window) ({met}) > 0)"
+    of_reference = f"(sum by (bin) ({held}) > 0) / on () group_left () sum({held})"
     return f'{of_windows} or label_replace({of_reference}, "window", "reference", "", "")'
 
 
@@ -144,7 +148,6 @@ DASHBOARD = board.board(
                 "short",
                 5,
                 4,
-                0,
             ),
             query(PREDICTIONS, now=True),
         ),
@@ -277,7 +280,8 @@ DASHBOARD = board.board(
         lines(
             About(
                 "Latency",
-                "How long does a request take, at the median and at the 99th percentile? The limit is ServiceSlow's.",
+                "How long does a request take, at the median and at the 99th percentile? The limit is ServiceSlow's. "
+                "The axis is logarithmic, because the limit is often far away.",
                 _NO_REQUEST,
                 "s",
                 12,
@@ -286,7 +290,7 @@ DASHBOARD = board.board(
             *(query(expr, chr(ord("A") + number), name) for number, (name, expr) in enumerate(LATENCY.items())),
             query(LATENCY_LIMIT, "C", "limit"),
             dashed="/^limit$/",
-        ),
+        ).scale_distribution(common.ScaleDistributionConfig().type(ScaleDistribution.LOG).log(10)),
         bars(
             About(
                 "Answers",
@@ -329,7 +333,7 @@ DASHBOARD = board.board(
                     "no replica was scraped in this range, up to a few minutes ago, or it got no requests. Regressions "
                     "and models whose reference has no labels have no estimate.",
                     "percentunit",
-                    12,
+                    24,
                     8,
                     1,
                 ),
@@ -392,7 +396,7 @@ DASHBOARD = board.board(
                 "name",
                 [query(_of_day(bound), ref, table=True) for ref, bound in zip("ABC", REALISED, strict=True)],
                 [
-                    Column("name", "Day and version"),
+                    Column("name", "Day and version", {"custom.width": 255}),
                     Column("Value #A", "Realised"),
                     Column("Value #B", "Low"),
                     Column("Value #C", "High"),
@@ -454,7 +458,10 @@ DASHBOARD = board.board(
                     8,
                 ),
                 query(CHAMPION_CHECKED, table=True),
-                [Column("instance", "Server"), Column("Value", "Checked", {"unit": "dateTimeFromNow"})],
+                [
+                    Column("instance", "Server"),
+                    Column("Value", "Checked", {"unit": "dateTimeFromNow", "custom.width": 140}),
+                ],
             ),
             listing(
                 About(

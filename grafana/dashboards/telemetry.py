@@ -49,11 +49,14 @@ TO_ALERTMANAGER = (
     ("failed", counted("prometheus_notifications_errors_total")),
     ("dropped", counted("prometheus_notifications_dropped_total")),
 )
-TO_PEOPLE = (
-    ("sent", counted("alertmanager_notifications_total")),
+# The courier also gets the Watchdog three times a minute, but counts only alerts that aren't repeats as stored.
+NOTIFICATIONS = (
+    ("new, at the courier", counted("catwalk_courier_stored_total")),
+    ("to other receivers", counted("alertmanager_notifications_total", 'receiver_name!="courier"')),
     ("failed attempts", counted("alertmanager_notification_requests_failed_total")),
 )
 
+_JOBS = (*SERVERS, "services")
 _NO_RUNS = "no run of the last day with counted points is known."
 _NO_MINUTE = "no value is known in this range, up to a minute ago."
 _UNKNOWN = "no value is known in this range."
@@ -74,14 +77,14 @@ DASHBOARD = board.board(
     [board.place("exporter")],
     [board.firing("telemetry", every=True)],
     [
-        sources(*SERVERS),
+        sources(*SERVERS, width=6, height=12),
         tile(
             About(
                 "Points missing",
                 "How many points of the last day's runs are in their ledgers but not in Prometheus?",
                 _NO_RUNS,
                 "none",
-                8,
+                6,
                 4,
                 0,
             ),
@@ -89,7 +92,7 @@ DASHBOARD = board.board(
             alarming=LOOK,
         ),
         tile(
-            About("Targets down", "How many servers can't be scraped?", "Prometheus scrapes nothing.", "none", 8, 4, 0),
+            About("Targets down", "How many servers can't be scraped?", "Prometheus scrapes nothing.", "none", 6, 4, 0),
             query(TARGETS_DOWN, now=True),
             alarming=ACT,
         ),
@@ -97,9 +100,9 @@ DASHBOARD = board.board(
             About(
                 "Canary lines lost",
                 "How many of the last hour's canary lines did StatsD not deliver? A few are in flight.",
-                "not known: fewer than two scrapes of the last hour have counted canary lines.",
+                "not known: fewer than two scrapes in the last hour.",
                 "none",
-                8,
+                6,
                 4,
                 0,
             ),
@@ -111,7 +114,7 @@ DASHBOARD = board.board(
                 "Did every point of each run arrive? `catwalk replay` sends missing points again.",
                 _NO_RUNS,
                 "none",
-                24,
+                18,
                 8,
                 0,
             ),
@@ -137,7 +140,7 @@ DASHBOARD = board.board(
                 "Canary",
                 "Does StatsD deliver between runs too? The two lines should coincide.",
                 _UNKNOWN,
-                "suffix: lines/s",
+                "suffix:lines/s",
                 12,
                 8,
             ),
@@ -146,7 +149,7 @@ DASHBOARD = board.board(
         lines(
             About("StatsD traffic", "How much arrives at statsd_exporter?", _UNKNOWN, "suffix:/s", 12, 8),
             *_named(STATSD),
-        ),
+        ).axis_soft_min(0),
         events(
             About(
                 "StatsD losses",
@@ -163,14 +166,15 @@ DASHBOARD = board.board(
         events(
             About(
                 "Notifications",
-                "Do notifications of alerts go out? The Watchdog's regular ones are included.",
-                _none("Alertmanager"),
+                "Do alerts, firing or resolved, reach the courier, and do notifications go out to other receivers? The "
+                "Watchdog counts once, when it begins to fire.",
+                _none("the courier or Alertmanager"),
                 "none",
                 12,
                 8,
                 0,
             ),
-            *_named(TO_PEOPLE),
+            *_named(NOTIFICATIONS),
         ),
     ],
     {
@@ -194,7 +198,7 @@ DASHBOARD = board.board(
                 query(SCRAPE_SECONDS, legend="{{job}}"),
                 minutes=True,
                 many=True,
-                names=SERVERS,
+                names=_JOBS,
             ),
             lines(
                 About(
@@ -209,7 +213,7 @@ DASHBOARD = board.board(
                 query(SAMPLES, legend="{{job}}"),
                 minutes=True,
                 many=True,
-                names=SERVERS,
+                names=_JOBS,
             ),
             lines(
                 About("Series", "How many series does Prometheus hold in memory?", _UNKNOWN, "none", 12, 8, 0),

@@ -30,6 +30,10 @@ class Field:
     name: str
     type: str
     values: list[Any]
+    min: float | None = None
+    """Where its axis begins, if not where its values do."""
+    max: float | None = None
+    """Where it ends."""
 
 
 Frame = list[Field]
@@ -76,7 +80,7 @@ def transform(panels: Sequence[dict[str, Any]]) -> list[list[Frame]]:
 
     Args:
         panels: each with `transformations` as in the dashboard, and `results`: one a query, `refId` and `series` as
-            Prometheus answers an instant query.
+            Prometheus answers an instant query, and `name`, the label that names its series, if it asks for no table.
 
     Raises:
         NodeError: Node.js or the package can't be had here.

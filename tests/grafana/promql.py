@@ -85,6 +85,11 @@ def of_other_headline(query: Query) -> bool:
     return bool(re.search(rf"and on \(\w*\) {re.escape(OTHER_HEADLINE)}", query.expr))
 
 
+def ends_an_axis(query: Query) -> bool:
+    """Whether a query is empty unless values are far worse than the others."""
+    return '"end"' in query.expr
+
+
 def counters(expr: str) -> set[str]:
     """Returns the counters whose growth an expression reads from the rule that counts for dashboards."""
     return set(re.findall(r'counter="(\w+)"', expr))

@@ -363,10 +363,10 @@ TRUE: Mapping[str, Condition] = {
     "No value is known in this range. Airflow sends it to statsd_exporter.": always,
     "No run of the last day with counted points is known.": no_run,
     "Prometheus scrapes nothing.": before,
-    "Not known: fewer than two scrapes of the last hour have counted canary lines.": (
+    "Not known: fewer than two scrapes in the last hour.": (
         lambda state, *_: not state.measured or state.name.startswith("fresh")
     ),
-    "None was counted in this range. Nothing is counted while Alertmanager isn't scraped.": always,
+    "None was counted in this range. Nothing is counted while the courier or Alertmanager isn't scraped.": always,
     "No server was scraped in this range, up to a minute ago.": this_minute,
     "No replica is scraped, and no champion is known.": no_run,
     **dict.fromkeys(messages_about_services(), always),  # there is none here; test_service.py has some

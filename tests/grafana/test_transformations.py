@@ -27,8 +27,14 @@ def request(dashboard: dict[str, Any], panel: dict[str, Any], fed: Fed) -> dict[
         for query, answer in fed.answers.items()
         if (query.dashboard, query.place) == (dashboard["uid"], panel["title"])
     }
-    results = [{"refId": target["refId"], "series": answers[target["refId"]]} for target in panel["targets"]]
+    results = [{**asked(target), "series": answers[target["refId"]]} for target in panel["targets"]]
     return {"transformations": panel["transformations"], "results": results}
+
+
+def asked(target: dict[str, Any]) -> dict[str, str]:
+    """What tells the results of a panel's queries apart."""
+    name = "" if target["format"] == "table" else target["legendFormat"].strip("{}")
+    return {"refId": target["refId"], "name": name}
 
 
 @pytest.fixture(scope="module")
@@ -157,9 +163,30 @@ def test_gate_checks_have_verdict_value_and_threshold(made: Made, fed: Fed) -> N
     columns = only(made, "catwalk-run", "Gate checks")
     decision = fed.challenger.decision()
     assert decision is not None
-    assert list(columns) == ["Check", "Verdict", "Value", "Threshold", "Low", "High"]
+    assert list(columns) == ["Check", "Verdict", "Value", "Threshold", "Bounds"]
     shown = dict(zip(columns["Check"].values, columns["Verdict"].values, strict=True))
     assert shown == {check.check: check.verdict for check in decision.checks}
+
+
+def test_gate_checks_have_their_units(made: Made, fed: Fed) -> None:
+    """Without units, a share, a gap and a p-value under each other look alike."""
+    columns, decision = only(made, "catwalk-run", "Gate checks"), fed.challenger.decision()
+    assert decision is not None
+    names = columns["Check"].values
+    shown = {title: dict(zip(names, columns[title].values, strict=True)) for title in ("Value", "Threshold", "Bounds")}
+    units = {
+        "accuracy_floor": (100, "%"),
+        "calibration": (100, "%"),
+        "better": (100, "pp"),
+        "class_regression": (1, ""),
+    }
+    checks = {check.check: check for check in decision.checks}
+    for name, (factor, unit) in units.items():
+        for title, value in (("Value", checks[name].value), ("Threshold", checks[name].threshold)):
+            number, _, found = shown[title][name].partition(" ")
+            assert (float(number), found) == (pytest.approx(factor * (value or 0), abs=0.005), unit), (name, title)
+    low, high = map(float, shown["Bounds"]["better"].split(" to "))
+    assert low <= float(shown["Value"]["better"].split()[0]) <= high
 
 
 def test_stages_come_in_the_order_in_which_they_started(made: Made) -> None:
@@ -186,7 +213,7 @@ def test_dots_have_runs_in_order_and_a_champion_beside_them(made: Made, fed: Fed
     assert columns["Run"].values == [short(fed.champion.run_id), short(fed.challenger.run_id), " "]
     *shown, room = zip(columns["test accuracy"].values, columns["champion"].values, strict=True)
     assert shown == [(first.accuracy, first.accuracy), (second.accuracy, first.accuracy)]
-    assert not any(isinstance(value, float) and value == value for value in room), "otherwise the last name is cut off"
+    assert room == (None, None), "otherwise the last name is cut off"
 
 
 def test_classes_by_run_are_a_line_each_in_one_order(made: Made, fed: Fed) -> None:
@@ -202,31 +229,60 @@ def test_no_frame_of_any_panel_has_a_row_twice(made: Made) -> None:
             assert len(set(map(repr, rows))) == len(rows), f"{dashboard}: {title}"
 
 
+def test_where_an_axis_ends_holds_for_all_lines_of_a_chart() -> None:
+    """Grafana applies the setting to the numbers of the other query, before they become a line a run."""
+    panel = next(
+        panel for each in DASHBOARDS for panel in all_panels(each) if panel["title"] == "Loss by epoch or step"
+    )
+    points = [
+        {"metric": {"run": run, "epoch": str(epoch)}, "value": [1.0, str(epoch)]} for run in "ab" for epoch in (1, 2)
+    ]
+    settings = [[{"metric": {"end": "max"}, "value": [1.0, "1.5"]}], []]
+    results = [
+        [{**asked(target), "series": found} for target, found in zip(panel["targets"], (points, end), strict=True)]
+        for end in settings
+    ]
+    try:
+        ended, free = transform([{"transformations": panel["transformations"], "results": each} for each in results])
+    except NodeError as error:
+        pytest.skip(f"GRAFANA'S TRANSFORMATIONS ARE NOT CHECKED: {error}")
+    for frames, most in ((ended, 1.5), (free, None)):
+        [[epochs, *runs]] = frames
+        assert [(field.name, field.values, field.max) for field in runs] == [(run, [1, 2], most) for run in "ab"]
+        assert (epochs.values, epochs.max) == ([1, 2], None)
+
+
 def test_a_chart_without_data_has_its_x_axis_and_says_so() -> None:
     """A Trend panel without the field of its x axis shows an error instead."""
     panels = [panel for dashboard in DASHBOARDS for panel in all_panels(dashboard) if panel["type"] == "trend"]
-    asked = []
+    empty = []
     for panel in panels:
         placeholder = panel["targets"][0]["expr"].rpartition(" or on () ")[2]
-        labels = re.findall(r', "(\w+)", "([^"]*)", "", ""\)', placeholder)
-        results = [{"refId": "A", "series": [{"metric": dict(labels), "value": [1.0, "NaN"]}]}]
-        asked.append({"transformations": panel["transformations"], "results": results})
+        results = [{"refId": "A", "series": [no_value(each) for each in placeholder.split(" or label_")]}]
+        empty.append({"transformations": panel["transformations"], "results": results})
     try:
-        made = transform(asked)
+        made = transform(empty)
     except NodeError as error:
         pytest.skip(f"GRAFANA'S TRANSFORMATIONS ARE NOT CHECKED: {error}")
     for panel, frames in zip(panels, made, strict=True):
         [[x, message]] = frames
+        assert x.values == ([" "] if x.name == "Run" else [0]), "no tick that looks like a run"
         assert (x.name, x.type) == (panel["options"]["xField"], "string" if x.name == "Run" else "number")
         assert message.name == panel["fieldConfig"]["defaults"]["noValue"]
+
+
+def no_value(expr: str) -> dict[str, Any]:
+    """What Prometheus answers to an expression of labels without a value."""
+    labels = re.findall(r', "(\w+)", "([^"]*)", "", ""\)', expr)
+    return {"metric": dict(labels), "value": [1.0, "NaN"]}
 
 
 def test_a_timeline_without_data_has_no_frame_so_that_its_own_words_are_shown() -> None:
     """With a frame, if one without fields, the panel reports that it has no time."""
     panels = [panel for each in DASHBOARDS for panel in all_panels(each) if panel["type"] == "state-timeline"]
-    asked = [{"transformations": p["transformations"], "results": [{"refId": "A", "series": None}]} for p in panels]
+    empty = [{"transformations": p["transformations"], "results": [{"refId": "A", "series": None}]} for p in panels]
     try:
-        assert transform(asked) == [[]] * 2
+        assert transform(empty) == [[]] * 2
     except NodeError as error:
         pytest.skip(f"GRAFANA'S TRANSFORMATIONS ARE NOT CHECKED: {error}")
 

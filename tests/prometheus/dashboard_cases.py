@@ -8,6 +8,8 @@ _STATSD_EXPORTER = 'job="statsd_exporter", instance="statsd_exporter:1"'
 _COURIER = 'job="alertmanager", instance="alertmanager:1"'
 UP = f"up{{{_STATSD_EXPORTER}}}"
 START = f"process_start_time_seconds{{{_STATSD_EXPORTER}}}"
+STORED = 'catwalk_courier_stored_total{job="courier", instance="courier:1", status="firing"}'
+_STORED_YOUNG = 'process_start_time_seconds{job="courier", instance="courier:1"}'
 YOUNG = f"process_start_time_seconds{{{_COURIER}}}"
 
 
@@ -100,10 +102,13 @@ SCENARIOS: list[Scenario] = [
     ),
     scenario(
         "a process that is scraped young has counted only new events; labels that identify no one are left out",
-        {YOUNG: "_x18 170x30", _of("webhook"): "_x18 2x30", _of("sns"): "_x18 2x30"},
-        has(LAST, "3m", {WEBHOOK: 2}),
+        {
+            **{YOUNG: "_x18 170x30", _of("webhook"): "_x18 2x30", _of("sns"): "_x18 2x30"},
+            **{_STORED_YOUNG: "_x18 170x30", STORED: "_x18 1x30"},
+        },
+        has(LAST, "3m", {WEBHOOK: 2, _recorded(STORED, 170): 1}),
         has(GROWTH, "2m50s", {}),
-        has(GROWTH, "3m", {WEBHOOK: 2}),
+        has(GROWTH, "3m", {WEBHOOK: 2, _recorded(STORED, 170): 1}),
         has(GROWTH, "3m10s", {}),
     ),
     scenario(

@@ -167,6 +167,15 @@ def test_limits_links_and_choices_are_filled_in(tmp_path: Path) -> None:
     assert ".Labels.registry" not in texts_of_mails and "CommonLabels.runbooks" not in texts_of_mails
 
 
+def test_a_panel_beside_one_that_is_left_out_takes_its_place(tmp_path: Path) -> None:
+    assert bundle(tmp_path, *PLACES) == 0
+    board = json.loads(texts(tmp_path)["grafana/dashboards/catwalk-telemetry.json"])
+    places = {panel["title"]: panel["gridPos"] for panel in board["panels"]}
+    assert "Notifications" not in places
+    assert (places["StatsD losses"]["x"], places["StatsD losses"]["w"]) == (0, 24)
+    assert places["Canary"]["w"] == 12
+
+
 def test_alerts_have_the_names_and_queries_of_a_guest(tmp_path: Path) -> None:
     assert bundle(tmp_path, *PLACES, "--selector", "team=blue", "--job", "exporter=cw") == 0
     loaded = [yaml.safe_load(path.read_text()) for path in (tmp_path / "prometheus/rules").glob("*.alerts.yml")]

@@ -1,8 +1,9 @@
 // Reads panels with their queries' results from stdin, and writes what Grafana's own transformations make of them.
 //
-// In:  [{transformations: […], results: [{refId, series: [{metric: {label: text}, value: [seconds, text]}]}]}]
+// In:  [{transformations: […], results: [{refId, name, series: [{metric: {label: text}, value: [seconds, text]}]}]}]
+//      name: of a query whose results are no table, the label that names its series.
 //      series: null is an answer without any, as the browser gets it: a frame without fields.
-// Out: [[{name, type, values}]] or {error}, one a panel
+// Out: [[{name, type, values, min, max}]] or {error}, one a panel
 "use strict";
 
 require("react-use"); // looks for a document if there is a window, so it comes before the window
@@ -18,12 +19,31 @@ globalThis.window = {
 };
 const { FieldType, getFieldDisplayName, standardTransformers, standardTransformersRegistry, toDataFrame, transformDataFrame } =
   require("@grafana/data");
-const { firstValueFrom } = require("rxjs");
+const { firstValueFrom, map } = require("rxjs");
 
 // Some are exported under an old name too.
 const known = new Map(Object.values(standardTransformers).map((transformation) => [transformation.id, transformation]));
+// "Config from query results" is in Grafana's own code only: each series of the query sets what it is named after.
+const configFromData = {
+  id: "configFromData",
+  name: "Config from query results",
+  operator: ({ configRefId }) => (source) =>
+    source.pipe(
+      map((frames) => {
+        const config = Object.fromEntries(
+          frames
+            .filter(({ refId, fields }) => refId === configRefId && fields.length)
+            .map((frame) => [getFieldDisplayName(frame.fields[1], frame), frame.fields[1].values.at(-1)]),
+        );
+        const set = (field) => (field.type === FieldType.number ? { ...field, config: { ...field.config, ...config } } : field);
+        return frames
+          .filter(({ refId }) => refId !== configRefId)
+          .map((frame) => ({ ...frame, fields: frame.fields.map(set) }));
+      }),
+    ),
+};
 standardTransformersRegistry.setInit(() =>
-  [...known.values()].map((transformation) => ({
+  [...known.values(), configFromData].map((transformation) => ({
     id: transformation.id,
     aliasIds: transformation.aliasIds,
     name: transformation.name,
@@ -55,8 +75,24 @@ function table({ refId, series }, queries) {
   });
 }
 
+// And of a query whose results are no table: a frame a series, or one without fields.
+function lines({ refId, name, series }) {
+  if (!series.length) return [toDataFrame({ refId, fields: [] })];
+  return series.map(({ metric, value }) =>
+    toDataFrame({
+      refId,
+      fields: [
+        { name: "Time", type: FieldType.time, values: [value[0] * 1000] },
+        { name: "Value", type: FieldType.number, config: { displayNameFromDS: metric[name] }, values: [Number(value[1])] },
+      ],
+    }),
+  );
+}
+
 async function panel({ transformations, results }) {
-  const frames = results.map((result) => table(result, results.length));
+  const tables = results.filter(({ name }) => !name);
+  const others = results.filter(({ name }) => name);
+  const frames = [...tables.map((result) => table(result, tables.length)), ...others.flatMap(lines)];
   try {
     const made = await firstValueFrom(transformDataFrame(transformations, frames, { interpolate: (text) => text }));
     return made.map((frame) =>
@@ -64,6 +100,8 @@ async function panel({ transformations, results }) {
         name: getFieldDisplayName(field, frame, made),
         type: field.type,
         values: [...field.values].map((value) => value ?? null),
+        min: field.config.min ?? null,
+        max: field.config.max ?? null,
       })),
     );
   } catch (error) {
