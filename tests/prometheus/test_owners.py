@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote_plus
 
 import pytest
@@ -12,7 +11,7 @@ from tests.prometheus.book import SCENARIOS, complaint, scenarios_of
 from tests.prometheus.lossy import every, lossy
 from tests.prometheus.owned import owned
 from tests.prometheus.rulebook import Rule, alerts, names
-from tests.prometheus.scenario import RUN, Alert, Scenario, a_run, constant, fires, scenario, series
+from tests.prometheus.scenario import RUN, Alert, a_run, constant, fires, scenario, series
 
 ABOUT_NO_MODEL = {
     "AirflowApiServerDown": "a component of Airflow, which all models share",
@@ -90,18 +89,12 @@ def test_every_alert_of_a_model_names_its_owner() -> None:
     stories = [*map(owned, OWNED)]
     named = {check.name for story in stories for check in story.expect if "owner" in str(check.alerts)}
     assert named == set(names(alerts())) - ABOUT_NO_MODEL.keys()
-    assert not complaints(stories)
+    assert not complaint(stories)
 
 
 @pytest.mark.integration
 def test_lost_scrapes_lose_no_owner() -> None:
-    assert not complaints([owned(lossy(story, every(5))) for story in OWNED if story.interval == "10s"])
-
-
-def complaints(stories: list[Scenario]) -> str:
-    """What promtool complains about in them."""
-    with ThreadPoolExecutor(2) as pool:
-        return "".join(pool.map(lambda story: complaint([story]), stories))
+    assert not complaint(owned(lossy(story, every(5))) for story in OWNED if story.interval == "10s")
 
 
 MODEL = 'a "b" \\ 猫'
@@ -198,4 +191,4 @@ STORIES = [
 
 @pytest.mark.integration
 def test_an_alert_fires_whoever_is_the_owner_and_whether_there_is_one() -> None:
-    assert not complaints(STORIES)
+    assert not complaint(STORIES)
