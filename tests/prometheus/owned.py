@@ -19,8 +19,7 @@ def owned(story: Scenario) -> Scenario:
     """The story with an owner for each model that the exporter knows."""
     known = {found[2] for name in story.series if (found := _INFO.fullmatch(name))}
     told = {_with_owner(name): values for name, values in story.series.items()}
-    checks = (replace(check, alerts=_named(check, known)) for check in story.expect if check.alerts is not None)
-    return replace(story, series=told, expect=tuple(checks))
+    return replace(story, series=told, expect=tuple(_of_known(check, known) for check in story.expect))
 
 
 def _with_owner(name: str) -> str:
@@ -28,8 +27,11 @@ def _with_owner(name: str) -> str:
     return f'{found[1]},owner="{owner_of(found[2])}"}}' if found else name
 
 
-def _named(check: Expectation, known: set[str]) -> tuple[Alert, ...]:
-    return tuple(_of_owner(alert) if alert.labels.get("model") in known else alert for alert in check.alerts or ())
+def _of_known(check: Expectation, known: set[str]) -> Expectation:
+    if check.alerts is None:
+        return check
+    alerts = (_of_owner(alert) if alert.labels.get("model") in known else alert for alert in check.alerts)
+    return replace(check, alerts=tuple(alerts))
 
 
 def _of_owner(alert: Alert) -> Alert:

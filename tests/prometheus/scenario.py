@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ _MODEL = re.compile(r'\bmodel="([^"]+)"')
 RUN = "20261123T030000Z-00000001"
 OLDER = "20261122T030000Z-00000002"
 _UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
-_AT_ONCE = 20
+_AT_ONCE = 10
 """Scenarios that one promtool takes: to start it costs as much as a short scenario."""
 
 
@@ -69,6 +69,11 @@ class Scenario:
     def tested(self) -> set[str]:
         """Names of the alerts and records that it checks."""
         return {expected.tested for expected in self.expect}
+
+    @property
+    def of_alerts(self) -> Scenario:
+        """The same with the checks of alerts alone."""
+        return replace(self, expect=tuple(check for check in self.expect if check.alerts is not None))
 
     @property
     def evaluations(self) -> float:
