@@ -12,6 +12,7 @@ import urllib.parse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -182,8 +183,13 @@ class RunningStack:
 
     def airflow(self, method: str, path: str, body: object = None) -> Any:
         """A request to Airflow's REST API below ``/api/v2``, as its administrator."""
+        return self._airflow.request(method, path, body)
+
+    @cached_property
+    def _airflow(self) -> AirflowApi:
+        """It logs in once: Airflow computes longer for that than for most answers."""
         password = client_environment(self.settings)["CATWALK_AIRFLOW_PASSWORD"]
-        return AirflowApi(self.settings.url("airflow"), "admin", password).request(method, path, body)
+        return AirflowApi(self.settings.url("airflow"), "admin", password)
 
 
 @contextmanager
