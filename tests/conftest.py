@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -12,7 +13,7 @@ import urllib.parse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,25 @@ def pytest_configure() -> None:
     os.environ.setdefault("GOGC", "400")
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """A file that never names a marker that every selected test has isn't imported: to import all takes 8 seconds."""
+    needed = _needed(config.option.markexpr)
+    left_out = needed and collection_path.suffix == ".py" and not needed <= _marked(collection_path)
+    return True if left_out else None
+
+
+def _needed(expression: str) -> set[str]:
+    """The markers that every test has that an expression such as `integration and not distributed` selects."""
+    is_plain = not re.search(r"\(|\bor\b", expression)
+    return {term for term in expression.split(" and ") if term.isidentifier()} if is_plain else set()
+
+
+@cache
+def _marked(file: Path) -> set[str]:
+    """The markers that a file names."""
+    return set(re.findall(r"\bmark\.(\w+)", file.read_text()))
+
+
 LONG = (
     "models/test_foreign",
     "models/test_airflow2",
@@ -95,7 +115,6 @@ LONG = (
     "prometheus/test_twins",
     "monitoring/exporter/test_browser",
     "prometheus/test_rules",
-    "prometheus/test_owners",
     "prometheus/test_lossy",
     "catwalk/cli/test_cli",
     "catwalk/telemetry/test_airflow_statsd",
@@ -109,6 +128,8 @@ SPREAD_FILES = {PROJECT / name for name in SPREAD}
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whole stacks come first: they take longest, and most of that is waiting. Then come other long files, and the
     spread tests last: each is short, so all workers end together."""
+    for item in items:
+        assert {mark.name for mark in item.iter_markers()} <= _marked(item.path), f"{item.nodeid} is marked elsewhere"
     items.sort(
         key=lambda item: (
             not _needs_whole_stack(item),
