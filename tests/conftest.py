@@ -84,9 +84,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
     return Scheduling(config, log)
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Servers and promtool collect garbage a fifth as often: small as they are here, that is an eighth of the work."""
     os.environ.setdefault("GOGC", "400")
+    config.pluginmanager.register(SharedStacks())
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -244,23 +245,27 @@ def dag_folder(folder: Path, *others: str) -> Path:
     return folder
 
 
-_shared: list[Callable[[], None]] = []
-"""What ends the stacks that run for several files."""
+class SharedStacks:
+    """Ends a stack with the last test that shares it: idle, with Airflow, it takes a tenth of the machine.
 
+    It is a plugin of its own: for a session's fixtures, pytest calls no hook of a `conftest.py` below the root.
+    """
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest) -> None:
-    """Remembers how to end a stack that files share."""
-    if fixturedef.scope == "session" and fixturedef.argname in ("services", "stack"):
-        _shared.append(lambda: fixturedef.finish(request))  # type: ignore[arg-type]
+    def __init__(self) -> None:
+        self._ends: list[Callable[[], None]] = []
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest) -> None:
+        """Remembers how to end a stack."""
+        if fixturedef.scope == "session" and fixturedef.argname in ("services", "stack"):
+            self._ends.append(lambda: fixturedef.finish(request))  # type: ignore[arg-type]
 
-@pytest.hookimpl(trylast=True)
-def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """A stack ends with the last test that shares it: idle, with Airflow, it takes a tenth of the machine."""
-    if nextitem is None or shared_by(nextitem.nodeid) != shared_by(item.nodeid):
-        while _shared:
-            _shared.pop()()
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_teardown(self, item: pytest.Item, nextitem: pytest.Item | None) -> None:
+        """Ends the stacks if the next test shares none of them."""
+        if nextitem is None or shared_by(nextitem.nodeid) != shared_by(item.nodeid):
+            while self._ends:
+                self._ends.pop()()
 
 
 @pytest.fixture(scope="session")
