@@ -73,8 +73,8 @@ def _of_both(check: Expectation, of_second: Expectation) -> Expectation:
     if check.alerts is not None:
         seconds = (_of_twin(alert) for alert in of_second.alerts or () if _named(alert))
         return replace(check, alerts=(*check.alerts, *seconds))
-    known = check.samples or {}
-    return replace(check, samples={**known, **{of_twin(name): value for name, value in known.items()}})
+    second = {of_twin(name): value for name, value in (of_second.samples or {}).items()}
+    return replace(check, samples={**(check.samples or {}), **second})
 
 
 def _ranks(check: Expectation) -> bool:
