@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -12,6 +13,7 @@ import urllib.parse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -83,9 +85,29 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
     return Scheduling(config, log)
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Servers and promtool collect garbage a fifth as often: small as they are here, that is an eighth of the work."""
     os.environ.setdefault("GOGC", "400")
+    config.pluginmanager.register(SharedStacks())
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """A file that never names a marker that every selected test has isn't imported: to import all takes 8 seconds."""
+    needed = _needed(config.option.markexpr)
+    left_out = needed and collection_path.suffix == ".py" and not needed <= _marked(collection_path)
+    return True if left_out else None
+
+
+def _needed(expression: str) -> set[str]:
+    """The markers that every test has that an expression such as `integration and not distributed` selects."""
+    is_plain = not re.search(r"\(|\bor\b", expression)
+    return {term for term in expression.split(" and ") if term.isidentifier()} if is_plain else set()
+
+
+@cache
+def _marked(file: Path) -> set[str]:
+    """The markers that a file names."""
+    return set(re.findall(r"\bmark\.(\w+)", file.read_text()))
 
 
 LONG = (
@@ -95,7 +117,6 @@ LONG = (
     "prometheus/test_twins",
     "monitoring/exporter/test_browser",
     "prometheus/test_rules",
-    "prometheus/test_owners",
     "prometheus/test_lossy",
     "catwalk/cli/test_cli",
     "catwalk/telemetry/test_airflow_statsd",
@@ -109,6 +130,8 @@ SPREAD_FILES = {PROJECT / name for name in SPREAD}
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whole stacks come first: they take longest, and most of that is waiting. Then come other long files, and the
     spread tests last: each is short, so all workers end together."""
+    for item in items:
+        assert {mark.name for mark in item.iter_markers()} <= _marked(item.path), f"{item.nodeid} is marked elsewhere"
     items.sort(
         key=lambda item: (
             not _needs_whole_stack(item),
@@ -183,8 +206,13 @@ class RunningStack:
 
     def airflow(self, method: str, path: str, body: object = None) -> Any:
         """A request to Airflow's REST API below ``/api/v2``, as its administrator."""
+        return self._airflow.request(method, path, body)
+
+    @cached_property
+    def _airflow(self) -> AirflowApi:
+        """It logs in once: Airflow computes longer for that than for most answers."""
         password = client_environment(self.settings)["CATWALK_AIRFLOW_PASSWORD"]
-        return AirflowApi(self.settings.url("airflow"), "admin", password).request(method, path, body)
+        return AirflowApi(self.settings.url("airflow"), "admin", password)
 
 
 @contextmanager
@@ -218,23 +246,27 @@ def dag_folder(folder: Path, *others: str) -> Path:
     return folder
 
 
-_shared: list[Callable[[], None]] = []
-"""What ends the stacks that run for several files."""
+class SharedStacks:
+    """Ends a stack with the last test that shares it: idle, with Airflow, it takes a tenth of the machine.
 
+    It is a plugin of its own: for a session's fixtures, pytest calls no hook of a `conftest.py` below the root.
+    """
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest) -> None:
-    """Remembers how to end a stack that files share."""
-    if fixturedef.scope == "session" and fixturedef.argname in ("services", "stack"):
-        _shared.append(lambda: fixturedef.finish(request))  # type: ignore[arg-type]
+    def __init__(self) -> None:
+        self._ends: list[Callable[[], None]] = []
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest) -> None:
+        """Remembers how to end a stack."""
+        if fixturedef.scope == "session" and fixturedef.argname in ("services", "stack"):
+            self._ends.append(lambda: fixturedef.finish(request))  # type: ignore[arg-type]
 
-@pytest.hookimpl(trylast=True)
-def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """A stack ends with the last test that shares it: idle, with Airflow, it takes a tenth of the machine."""
-    if nextitem is None or shared_by(nextitem.nodeid) != shared_by(item.nodeid):
-        while _shared:
-            _shared.pop()()
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_teardown(self, item: pytest.Item, nextitem: pytest.Item | None) -> None:
+        """Ends the stacks if the next test shares none of them."""
+        if nextitem is None or shared_by(nextitem.nodeid) != shared_by(item.nodeid):
+            while self._ends:
+                self._ends.pop()()
 
 
 @pytest.fixture(scope="session")

@@ -118,7 +118,7 @@ class DagRun:
 
     def wait(self, state: str, seconds: float = 400) -> None:
         """Waits for the end, which must be this one."""
-        found = wait_until(self._end, "the DAG run's end", seconds)
+        found = wait_until(self._end, "the DAG run's end", seconds, every=0.5)
         assert found == state, self.states()
 
     def _end(self) -> str:

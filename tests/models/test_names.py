@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 import unicodedata
 from collections.abc import Iterator
+from functools import partial
 from html import unescape
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -116,7 +118,8 @@ def _shown(servers: Measured, name: str, run: Run) -> None:
     tested = evaluation.scores["log_loss"]
     limits = {"ModelHeadlineRegressed": pytest.approx(1.25 * tested), "worst that may ship": 9.0}
     wait_until(lambda: _limits(servers, name, run) == limits, "limits are drawn")
-    wait_until(lambda: _lacking(servers, name, run) == {}, "panels have figures")
+    for dashboard, count in DRAWN.items():
+        wait_until(partial(_drawn, servers, name, run, dashboard, count), f"{count} panels of {dashboard} have figures")
 
 
 def _limits(servers: Measured, name: str, run: Run) -> dict[str, float]:
@@ -132,15 +135,13 @@ def _limits(servers: Measured, name: str, run: Run) -> dict[str, float]:
     return {limit: value for limit, value in values.items() if limit not in ("test", "champion")}
 
 
-def _lacking(servers: Measured, name: str, run: Run) -> dict[str, int]:
-    """Dashboards with too few figures → how many panels have one."""
+def _drawn(servers: Measured, name: str, run: Run, dashboard: str, count: int) -> bool:
+    """Whether at least `count` panels of a dashboard have a figure."""
     variables = {"model": name, "metric": "log_loss", "split": "test", "statistic": "", "dag": ".*", "newest": "10"}
     variables |= dict.fromkeys(("run", "runs", "recent", "champion"), run.run_id)
-    found = dict.fromkeys(DRAWN, 0)
-    for query in all_queries():
-        if query.dashboard in DRAWN and "$model" in query.expr:
-            found[query.dashboard] += bool(servers.ask(query, variables, 600, time.time()))
-    return {dashboard: count for dashboard, count in found.items() if count < DRAWN[dashboard]}
+    asked = (query for query in all_queries() if query.dashboard == dashboard and "$model" in query.expr)
+    found = (query for query in asked if servers.ask(query, variables, 600, time.time()))
+    return len([*islice(found, count)]) == count
 
 
 def _linked(servers: Measured, page: str, name: str, run: Run) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable
-from pathlib import Path
 
 from tests.prometheus import (
     dashboard_cases,
@@ -17,7 +15,7 @@ from tests.prometheus import (
     telemetry_cases,
 )
 from tests.prometheus.rulebook import Rule, needed_for, users_of
-from tests.prometheus.scenario import Expectation, Scenario, promtool, write
+from tests.prometheus.scenario import Expectation, Scenario, complaints
 
 BOOKS = (
     model_cases,
@@ -57,15 +55,19 @@ def complaint(
     """What promtool reports for these scenarios; empty if all of them pass.
 
     Args:
-        scenarios: The scenarios, with the rules that they check and all that those rules rely on.
+        scenarios: The scenarios, each with the rules that it checks and all that those rules rely on.
         before: The rule that `after` replaces; without `after`, it is left out.
         after: See `before`.
         beside: Names of further rules to evaluate.
     """
-    chosen = list(scenarios)
-    rules: list[Rule] = []
-    for name in sorted({name for each in chosen for name in each.tested}.union(beside)):
-        rules += [rule for rule in needed_for(name) if rule not in rules]
-    rules = [after if rule is before else rule for rule in rules if rule is not before or after]
-    with tempfile.TemporaryDirectory() as folder:
-        return promtool(write(Path(folder), rules, chosen))
+    wanted = set(beside)
+    chosen = ((rules_of(each.tested | wanted), each) for each in scenarios)
+    return complaints(
+        ([after if rule is before else rule for rule in rules if rule is not before or after], each)
+        for rules, each in chosen
+    )
+
+
+def rules_of(names: Iterable[str]) -> list[Rule]:
+    """The rules of these names, and all that they rely on."""
+    return list({id(rule): rule for name in sorted(names) for rule in needed_for(name)}.values())

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 
 from tests.prometheus.scenario import Alert, Expectation, Scenario
 
-_INFO = re.compile(r'(catwalk_model_info\{.*\bmodel="([^"]+)".*)\}')
+_FAMILY, _HELD = "catwalk_model_info", "exporter:model_info:held"
+_INFO = re.compile(rf'({_FAMILY}\{{.*\bmodel="([^"]+)".*)\}}')
 
 
 def owner_of(model: str) -> str:
@@ -19,8 +21,7 @@ def owned(story: Scenario) -> Scenario:
     """The story with an owner for each model that the exporter knows."""
     known = {found[2] for name in story.series if (found := _INFO.fullmatch(name))}
     told = {_with_owner(name): values for name, values in story.series.items()}
-    checks = (replace(check, alerts=_named(check, known)) for check in story.expect if check.alerts is not None)
-    return replace(story, series=told, expect=tuple(checks))
+    return replace(story, series=told, expect=tuple(_of_known(check, known) for check in story.expect))
 
 
 def _with_owner(name: str) -> str:
@@ -28,8 +29,16 @@ def _with_owner(name: str) -> str:
     return f'{found[1]},owner="{owner_of(found[2])}"}}' if found else name
 
 
-def _named(check: Expectation, known: set[str]) -> tuple[Alert, ...]:
-    return tuple(_of_owner(alert) if alert.labels.get("model") in known else alert for alert in check.alerts or ())
+def _with_owners(samples: Mapping[str, float]) -> dict[str, float]:
+    """What is recorded of the exporter's series has their labels."""
+    return {_with_owner(f"{_FAMILY}{labels}").removeprefix(_FAMILY): value for labels, value in samples.items()}
+
+
+def _of_known(check: Expectation, known: set[str]) -> Expectation:
+    if check.alerts is None:
+        return replace(check, samples=_with_owners(check.samples or {})) if check.tested == _HELD else check
+    alerts = (_of_owner(alert) if alert.labels.get("model") in known else alert for alert in check.alerts)
+    return replace(check, alerts=tuple(alerts))
 
 
 def _of_owner(alert: Alert) -> Alert:

@@ -63,7 +63,7 @@ def _known(story: Scenario) -> Scenario:
 
 
 SCENARIOS = [
-    *(replace(owned(story), about=f"{story.about}; its model has an owner") for story in _first_of_each()),
+    *(replace(owned(story.of_alerts), about=f"{story.about}; its model has an owner") for story in _first_of_each()),
     *_unknown(),
     scenario(
         "where exporters differ in who owns a model, most of them are believed",

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,8 @@ _MODEL = re.compile(r'\bmodel="([^"]+)"')
 RUN = "20261123T030000Z-00000001"
 OLDER = "20261122T030000Z-00000002"
 _UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
+_AT_ONCE = 10
+"""Scenarios that one promtool takes: to start it costs as much as a short scenario."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,11 @@ class Scenario:
     def tested(self) -> set[str]:
         """Names of the alerts and records that it checks."""
         return {expected.tested for expected in self.expect}
+
+    @property
+    def of_alerts(self) -> Scenario:
+        """The same with the checks of alerts alone."""
+        return replace(self, expect=tuple(check for check in self.expect if check.alerts is not None))
 
     @property
     def evaluations(self) -> float:
@@ -157,6 +166,18 @@ def promtool(paths: Iterable[Path]) -> str:
     command = [str(tool("promtool")), "test", "rules", *map(str, paths)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
     return "" if done.returncode == 0 else done.stdout + done.stderr or f"promtool ended with {done.returncode}"
+
+
+def complaints(trials: Iterable[tuple[Iterable[Rule], Scenario]]) -> str:
+    """What promtool complains about; empty if every scenario passes with the rules that it comes with."""
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2) as pool:
+        paths = [
+            path
+            for number, (rules, each) in enumerate(trials)
+            for path in write(Path(tempfile.mkdtemp(prefix=f"{number}-", dir=folder)), rules, [each])
+        ]
+        count = -(-len(paths) // _AT_ONCE)
+        return "".join(pool.map(promtool, (paths[first::count] for first in range(count))))
 
 
 def _group(each: Scenario) -> dict[str, Any]:

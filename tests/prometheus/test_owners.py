@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote_plus
 
 import pytest
 
 from tests.prometheus.book import SCENARIOS, complaint, scenarios_of
-from tests.prometheus.lossy import every, lossy
-from tests.prometheus.owned import owned
+from tests.prometheus.owned import owner_of
 from tests.prometheus.rulebook import Rule, alerts, names
-from tests.prometheus.scenario import RUN, Alert, Scenario, a_run, constant, fires, scenario, series
+from tests.prometheus.scenario import RUN, Alert, a_run, constant, fires, scenario, series
+from tests.prometheus.twins import concerns_a_model, doubled
 
 ABOUT_NO_MODEL = {
     "AirflowApiServerDown": "a component of Airflow, which all models share",
@@ -82,26 +81,11 @@ def test_an_alert_says_whom_it_is_about(rule: Rule) -> None:
         assert any("model" in alert.labels for alert in told(rule)), "no scenario has it of a model"
 
 
-OWNED = [story for story in SCENARIOS if any(name.startswith("catwalk_model_info") for name in story.series)]
-
-
-@pytest.mark.integration
 def test_every_alert_of_a_model_names_its_owner() -> None:
-    stories = [*map(owned, OWNED)]
-    named = {check.name for story in stories for check in story.expect if "owner" in str(check.alerts)}
+    """promtool tries the stories of two models in `test_twins.py`, and with lost scrapes in `test_lossy.py`."""
+    stories = map(doubled, filter(concerns_a_model, SCENARIOS))
+    named = {check.name for story in stories for check in story.expect if owner_of("") in str(check.alerts)}
     assert named == set(names(alerts())) - ABOUT_NO_MODEL.keys()
-    assert not complaints(stories)
-
-
-@pytest.mark.integration
-def test_lost_scrapes_lose_no_owner() -> None:
-    assert not complaints([owned(lossy(story, every(5))) for story in OWNED if story.interval == "10s"])
-
-
-def complaints(stories: list[Scenario]) -> str:
-    """What promtool complains about in them."""
-    with ThreadPoolExecutor(2) as pool:
-        return "".join(pool.map(lambda story: complaint([story]), stories))
 
 
 MODEL = 'a "b" \\ 猫'
@@ -198,4 +182,4 @@ STORIES = [
 
 @pytest.mark.integration
 def test_an_alert_fires_whoever_is_the_owner_and_whether_there_is_one() -> None:
-    assert not complaints(STORIES)
+    assert not complaint(STORIES)

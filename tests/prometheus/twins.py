@@ -8,6 +8,7 @@ from dataclasses import replace
 from urllib.parse import quote_plus
 
 from tests.prometheus.model_cases import OLDER, asked, classes, curve, latest, role
+from tests.prometheus.owned import owned
 from tests.prometheus.scenario import RUN, Alert, Expectation, Scenario, a_run, constant, series
 
 _OWN = re.compile(r'\b(model|run_id|version|dag_id)="([^"]+)"')
@@ -30,15 +31,19 @@ def concerns_a_model(story: Scenario) -> bool:
 
 
 def doubled(story: Scenario) -> Scenario:
-    """The story with two models at once, so that each of them must have its own alerts and values."""
-    told = {**story.series, **{of_twin(name): values for name, values in story.series.items()}}
-    return replace(story, series=told, expect=tuple(_of_both(check) for check in story.expect if not _ranks(check)))
+    """The story with two models at once, so that each of them must have its own alerts and values. The second one has
+    an owner, if an exporter knows it.
+    """
+    second = owned(story)
+    told = {**story.series, **{of_twin(name): values for name, values in second.series.items()}}
+    checks = zip(story.expect, second.expect, strict=True)
+    return replace(story, series=told, expect=tuple(_of_both(*each) for each in checks if not _ranks(each[0])))
 
 
 def beside(story: Scenario, other: Mapping[str, str]) -> Scenario:
     """The story beside another model's series, which must change none of its alerts."""
-    checks = tuple(check for check in story.expect if check.alerts is not None and not _ranks(check))
-    return replace(story, series={**story.series, **other}, expect=checks)
+    checks = (check for check in story.of_alerts.expect if not _ranks(check))
+    return replace(story, series={**story.series, **other}, expect=tuple(checks))
 
 
 def sound_model() -> dict[str, str]:
@@ -64,12 +69,12 @@ def sound_model() -> dict[str, str]:
     return {of_twin(name): values for name, values in told.items()}
 
 
-def _of_both(check: Expectation) -> Expectation:
-    alerts, samples = check.alerts, check.samples
-    if alerts is not None:
-        return replace(check, alerts=(*alerts, *(_of_twin(alert) for alert in alerts if _named(alert))))
-    known = samples or {}
-    return replace(check, samples={**known, **{of_twin(name): value for name, value in known.items()}})
+def _of_both(check: Expectation, of_second: Expectation) -> Expectation:
+    if check.alerts is not None:
+        seconds = (_of_twin(alert) for alert in of_second.alerts or () if _named(alert))
+        return replace(check, alerts=(*check.alerts, *seconds))
+    second = {of_twin(name): value for name, value in (of_second.samples or {}).items()}
+    return replace(check, samples={**(check.samples or {}), **second})
 
 
 def _ranks(check: Expectation) -> bool:

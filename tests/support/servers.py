@@ -54,15 +54,26 @@ def wait_for_port(
     raise AssertionError(f"nothing listens at {port}")
 
 
-def wait_until(condition: Callable[[], T], what: str = "what was asked for", seconds: float = PATIENCE) -> T:
-    """Calls `condition` until it gives something true, and returns that."""
+def wait_until(
+    condition: Callable[[], T], what: str = "what was asked for", seconds: float = PATIENCE, every: float = 0.1
+) -> T:
+    """Calls `condition` until it gives something true, and returns that; asks for half of the time at most.
+
+    Args:
+        condition: what is waited for.
+        what: the same, in words.
+        seconds: when to give up.
+        every: seconds between two calls, or longer if the condition itself takes longer.
+    """
     deadline = time.monotonic() + seconds
     while True:
+        asked = time.monotonic()
         value = condition()
         if value:
             return value
-        assert time.monotonic() < deadline, f"after {seconds:.0f} s still not: {what}"
-        time.sleep(0.1)
+        now = time.monotonic()
+        assert now < deadline, f"after {seconds:.0f} s still not: {what}"
+        time.sleep(max(every, min(now - asked, 5.0)))
 
 
 @dataclass

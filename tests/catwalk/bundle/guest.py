@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from catwalk.bundle import rules
 from catwalk.bundle.options import STACK, Options
 from catwalk.bundle.promql import Scope, rewritten
-from tests.prometheus.rulebook import Rule, needed_for
+from tests.prometheus.book import rules_of
+from tests.prometheus.rulebook import Rule
 from tests.prometheus.rulebook import rules as committed
-from tests.prometheus.scenario import Alert, Expectation, Scenario, promtool, write
+from tests.prometheus.scenario import Alert, Expectation, Scenario, complaints
 
 _NOT_OURS = re.compile(
     r'registry|"(alertmanager|prometheus)"|^(prometheus|alertmanager)_|^exporter:(events|dag_import_errors|tasks_starving)'
@@ -49,13 +48,9 @@ class Guest:
         """Which series are ours; this reads all rules."""
         return rules.scope(self.options, rules.committed())
 
-    def complaint(self, story: Scenario) -> str:
-        """Returns what promtool says about a scenario with our series, and with series of the same names from
-        others.
-        """
-        told = self.translated(story)
-        with tempfile.TemporaryDirectory() as folder:
-            return promtool(write(Path(folder), self._rules(story), [told]))
+    def complaint(self, stories: Iterable[Scenario]) -> str:
+        """Returns what promtool says about scenarios with our series, and with series of the same names from others."""
+        return complaints((self._rules(story), self.translated(story)) for story in stories)
 
     def translated(self, story: Scenario) -> Scenario:
         """Returns the same scenario for the guest: the input of the rules, and the expected result."""
@@ -72,10 +67,7 @@ class Guest:
             yield name
 
     def _rules(self, story: Scenario) -> list[Rule]:
-        chosen: list[Rule] = []
-        for name in sorted(story.tested):
-            chosen += [rule for rule in needed_for(name) if rule not in chosen]
-        found = ((rule, self.bodies.get((rule.name, _number(rule)))) for rule in chosen)
+        found = ((rule, self.bodies.get((rule.name, _number(rule)))) for rule in rules_of(story.tested))
         return [replace(rule, body=body) for rule, body in found if body]
 
     def _series(self, name: str) -> str:
