@@ -151,8 +151,10 @@ class Service:
         self.deadman.start()
         for courier in self._couriers:
             courier.start()
-        for thread in filter(None, (self._retrainer, self._baselines)):
-            thread.start()
+        if self._retrainer:
+            self._retrainer.start()
+        if self._baselines:
+            self._baselines.start()
         if self._settings.heartbeat_url:
             threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
 
@@ -161,8 +163,10 @@ class Service:
         self._stopped.set()
         for courier in self._couriers:
             courier.stop()
-        for thread in filter(None, (self._retrainer, self._baselines)):
-            thread.stop()
+        if self._retrainer:
+            self._retrainer.stop()
+        if self._baselines:
+            self._baselines.stop()
         self.deadman.stop()
 
     def take(self, message: Message) -> None:
