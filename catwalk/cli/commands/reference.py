@@ -94,12 +94,11 @@ def _prospects(model: str, declined: DeclinedRecord | None) -> str:
     """Describes how a version gets a baseline, and why it got none automatically."""
     command = f"`catwalk reference accept {shlex.quote(model)}`"
     if declined is None:
-        return (
-            f"the courier makes a baseline of its first 28 full days in service; {command} makes one of its latest days"
-        )
-    of_days = f" of its first {_span(declined.days)}" if declined.days else ""
-    why = f"no baseline was made automatically{of_days}: {declined.reason}"
-    return f"{why}; once its latest days were well, {command} makes one of them (--days 7: of the last 7)"
+        first = "the courier makes a baseline from its first 28 full days in service"
+        return f"{first}; {command} makes one from its latest days"
+    from_days = f" from its first {_span(declined.days)}" if declined.days else ""
+    why = f"no baseline was made automatically{from_days}: {declined.reason}"
+    return f"{why}; once its latest days were well, {command} makes one from them (--days 7: from the last 7)"
 
 
 def _span(days: list[str]) -> str:

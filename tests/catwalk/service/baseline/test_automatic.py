@@ -139,14 +139,15 @@ def test_show_says_what_was_made_and_why_not(world: World, command: Callable[...
     world.promoted("blind", world.begin(LONG))
     before = command("reference", "show", "churn").out
     assert (
-        "the courier makes a baseline of its first 28 full days in service; `catwalk reference accept churn`" in before
+        "the courier makes a baseline from its first 28 full days in service; `catwalk reference accept churn`"
+        in before
     )
     record, reason = made(world, "churn"), declined(world, "blind")
     assert f"{record.days[-1]}, made automatically on " in command("reference", "show", "churn").out
     why = command("reference", "show", "blind")
     span = f"28 days in service, {world.day(LONG)} to {world.day(7)}"
-    assert f"no baseline was made automatically of its first {span}: {reason.reason}; once " in why.out
-    assert "`catwalk reference accept blind` makes one of them (--days 7: of the last 7)" in why.out
+    assert f"no baseline was made automatically from its first {span}: {reason.reason}; once " in why.out
+    assert "`catwalk reference accept blind` makes one from them (--days 7: from the last 7)" in why.out
     assert command("reference", "show", "blind", "--json").json()["declined"]["reason"] == reason.reason
     assert command("reference", "show", "churn", "--json").json()["declined"] is None
 
