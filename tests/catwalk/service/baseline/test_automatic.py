@@ -160,6 +160,12 @@ def test_what_a_person_accepts_takes_its_place(world: World, command: Callable[.
     assert decided(world, "churn") is None and reference.in_service(world.run("churn")).by == "ada"
 
 
+def test_nothing_is_decided_once_a_person_has_accepted_days(world: World) -> None:
+    world.promoted("blind", world.begin(LONG))
+    accept(world.run("blind"), 7, 0.03, "ada", world.midnight)
+    assert decided(world, "blind") is None and reference.declined_of(world.run("blind")) is None
+
+
 def test_a_person_wins_over_one_that_is_made_at_the_same_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.promoted("churn", world.begin(32))
     latest, first = recorded.latest, recorded.first
