@@ -108,6 +108,7 @@ ODD = 'model="rebinned",side="input",feature="country",bin="es"'
 ALERTS = [
     # Alert, model, its day counted back, from and until which hour, other labels.
     ("ServiceInputDrifted", "churn", 34, 9, 35, ""),  # until the next day
+    ("ServicePredictionsShifted", "churn", 25, 9, 9, ""),  # only pending
     ("ServiceSlow", "churn", 20, 9, 10, ""),
     ("ServiceAccuracyLow", "churn", 20, 9, 10, 'version="an older one",'),
     ("ServiceInputDrifted", "another", 20, 9, 10, ""),

@@ -88,7 +88,8 @@ def test_a_version_without_days_waits(world: World) -> None:
         world.promoted(model, world.begin(LONG if model == "young" else 27))
         assert decided(world, model) is None
         assert not list(open_store(world.store).list(world.run(model).key("baseline")))
-    assert decided(world, "absent") is None
+    world.promoted("churn", world.midnight + HOUR)
+    assert decided(world, "churn") is None and decided(world, "absent") is None
 
 
 def test_none_is_made_of_days_with_an_alert(world: World) -> None:
