@@ -50,3 +50,15 @@ def whole(variable: str, default: int, least: int, most: int, *, environment: Ma
     if not (text.isascii() and text.isdigit()) or not least <= int(text) <= most:
         raise ConfigError(f"{variable} must be an integer from {least} to {most}, not {text!r}")
     return int(text)
+
+
+def switch(variable: str, default: bool, *, environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether a variable says ``on`` or ``off``.
+
+    Raises:
+        ConfigError: It says something else.
+    """
+    text = environment.get(variable, "").strip()
+    if text not in ("", "on", "off"):
+        raise ConfigError(f"{variable} must be on or off, not {text!r}")
+    return text == "on" if text else default

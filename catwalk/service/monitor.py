@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from catwalk import extras
-from catwalk.errors import ConfigError
+from catwalk.errors import CatwalkError, ConfigError
 from catwalk.ledger.model_names import spelling
 from catwalk.ledger.models import watched
 from catwalk.ledger.records.reference import ReferenceRecord
@@ -57,7 +57,8 @@ class PredictionMonitor:
         Args:
             model: The model's name in the ledger.
             reference: What inputs and answers are compared with, or a file with it. By default, the champion's baseline
-                if one was accepted, else its reference, from the ledger that `CATWALK_STORE` names.
+                if there is one, else its reference, from the ledger that `CATWALK_STORE` names. A reference may have
+                another name of the same model, if that ledger says so.
             version: The version that answers, by default the run of the reference.
             registry: The registry of prometheus_client in which the series appear, by default the global one.
             log: A folder of this machine that outlives the process, in which predictions are logged on their way to the
@@ -170,21 +171,39 @@ class PredictionMonitor:
             record = references.checked(given)
         else:
             record = references.of_file(Path(given))
-        if spelling(record.model) != self._model:
-            raise ConfigError(f"the reference is of model {record.model}, not of {self._model}")
-        return Counts(record, version or record.run_id)
+        return Counts(self._renamed(record), version or record.run_id)
 
     def _of_champion(self) -> ReferenceRecord:
         """Returns the champion's reference, under the name that this monitor has, which may be a former one."""
         store = open_store()
-        today = watched.lineage(store, self._model)[0]
+        self._warn_of_new_name(watched.lineage(store, self._model)[0])
+        return replace(references.of_champion(store, self._model), model=self._model)
+
+    def _renamed(self, record: ReferenceRecord) -> ReferenceRecord:
+        """Returns a reference under the name that this monitor has, if it is another name of the same model.
+
+        Raises:
+            ConfigError: It is another model's, or the ledger can't tell.
+        """
+        if spelling(record.model) == self._model:
+            return record
+        other = f"the reference is of model {record.model}, not of {self._model}"
+        try:
+            names = watched.lineage(open_store(), record.model)
+        except CatwalkError as error:
+            raise ConfigError(f"{other}, and it is unknown whether that is another name of it: {error}") from error
+        if self._model not in names:
+            raise ConfigError(other)
+        self._warn_of_new_name(names[0])
+        return replace(record, model=self._model)
+
+    def _warn_of_new_name(self, today: str) -> None:
         if today != self._model:
             log.warning(
                 "model %s is called %s now: its predictions and labels count, but alerts of %s don't see this service "
                 "until its monitor has that name",
                 *(self._model, today, today),
             )
-        return replace(references.of_champion(store, self._model), model=self._model)
 
     def _tally(self, version: str) -> Tally:
         return Tally() if self._log is None else self._log.counts(version)

@@ -55,7 +55,8 @@ def _mean(values: NDArray[np.float32]) -> NDArray[np.float32]:
     row is half as expensive as that over two axes.
     """
     flat = _flat(values)
-    return np.add.reduce(flat, axis=1) / np.float32(flat.shape[1])
+    total: NDArray[np.float32] = np.add.reduce(flat, axis=1)
+    return total / np.float32(flat.shape[1])
 
 
 def _grey(given: Any) -> NDArray[np.float32]:

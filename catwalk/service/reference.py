@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from catwalk.codec import from_json
 from catwalk.errors import ConfigError, DamagedError, InputError, NotFoundError
 from catwalk.ledger.models.champion import Champions
-from catwalk.ledger.records.reference import MOST_INPUTS, FeatureReference, ReferenceRecord, Side
+from catwalk.ledger.records.reference import MOST_INPUTS, DeclinedRecord, FeatureReference, ReferenceRecord, Side
 from catwalk.ledger.runs import Run
 from catwalk.problems import arrays
 from catwalk.problems.interface import Problem
@@ -28,6 +29,8 @@ from catwalk.storage.store import Store
 NAME = "reference.json"
 BASELINE = "baseline.json"
 """The reference of the version's own days in service."""
+DECLINED = "baseline_declined.json"
+"""Why no baseline was made automatically of the version's first days in service."""
 _QUANTILES = np.arange(1, 10) / 10
 _FEW = 10
 """Whole numbers with at most this number of different values are categories."""
@@ -127,7 +130,7 @@ def of_run(run: Run) -> ReferenceRecord:
 
 
 def baseline_of(run: Run) -> ReferenceRecord | None:
-    """Returns the reference of the version's own days in service, or None if no one has accepted one.
+    """Returns the reference of the version's own days in service, or None if it has none yet.
 
     Raises:
         DamagedError: It is not a reference, or another run's.
@@ -136,13 +139,21 @@ def baseline_of(run: Run) -> ReferenceRecord | None:
 
 
 def in_service(run: Run) -> ReferenceRecord:
-    """Returns what a version in service is compared with: its baseline, or the test's reference until one is accepted.
+    """Returns what a version in service is compared with: its baseline, or the test's reference until there is one.
 
     Raises:
         NotFoundError: it has neither.
         DamagedError: It is not a reference, or another run's.
     """
     return baseline_of(run) or of_run(run)
+
+
+def declined_of(run: Run) -> DeclinedRecord | None:
+    """Returns why the version gets no baseline automatically, or None if that is not decided, or can't be read."""
+    with suppress(DamagedError):
+        found = run.store.find_record(DeclinedRecord, run.key(DECLINED))
+        return found[0] if found else None
+    return None
 
 
 def _stored(run: Run, name: str) -> ReferenceRecord | None:

@@ -17,7 +17,9 @@ before; `CATWALK_CALLOUT_COMMAND` and the files of :mod:`catwalk.notifications.r
 doubled after each further one. If `CATWALK_STORE` names a ledger, alerts can request retraining, as far as people allow
 it (:mod:`catwalk_courier.retraining`): `CATWALK_AIRFLOW_URL`, `CATWALK_AIRFLOW_USER` and `CATWALK_AIRFLOW_PASSWORD`;
 `CATWALK_PROMETHEUS_URL` and `CATWALK_ALERTMANAGER_URL`; `CATWALK_RETRAINING_SECONDS` (15), between two checks;
-`CATWALK_RETRAINING_WARMUP_SECONDS` (900), how long after Alertmanager's start an alert that it lacks may be firing.
+`CATWALK_RETRAINING_WARMUP_SECONDS` (900), how long after Alertmanager's start an alert that it lacks may be firing. A
+version in service also gets a baseline of its first 28 full days (:mod:`catwalk_courier.baselines`), unless
+`CATWALK_AUTOMATIC_BASELINE` is `off`.
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ from catwalk.storage.opening import open_store
 from catwalk.storage.store import Store as Ledger
 from catwalk.telemetry import catalogue
 from catwalk_courier import pages
+from catwalk_courier.baselines import Baselines
 from catwalk_courier.deadman import DeadMan, Event, Limits, Watch
 from catwalk_courier.delivery import callout
 from catwalk_courier.delivery.annotations import Annotator
@@ -60,7 +61,9 @@ class Settings:
     retry_seconds: float = 5.0
     """The pause after the first failure of a delivery."""
     ledger: Ledger | None = None
-    """The ledger with the slots of retraining on request; None if no alert can request one."""
+    """The ledger with the slots of retraining on request and the baselines; None if the courier handles neither."""
+    baselines: bool = True
+    """Whether a version in service gets a baseline automatically."""
     retraining_seconds: float = 15.0
     """Seconds between two checks of the slots."""
     warmup_seconds: float = 900.0
@@ -70,8 +73,8 @@ class Settings:
     @classmethod
     def from_environment(cls) -> Settings:
         """Reads `CATWALK_HOME`, `CATWALK_MONITORING_PASSWORD`, `CATWALK_DEADMAN_*`, `CATWALK_HEARTBEAT_*`,
-        `CATWALK_COURIER_RETRY_SECONDS`, `CATWALK_GRAFANA_*`, `CATWALK_STORE`, `CATWALK_RETRAINING_*`, and the files of
-        the receivers.
+        `CATWALK_COURIER_RETRY_SECONDS`, `CATWALK_GRAFANA_*`, `CATWALK_STORE`, `CATWALK_RETRAINING_*`,
+        `CATWALK_AUTOMATIC_BASELINE`, and the files of the receivers.
 
         Raises:
             ConfigError: a value or a file is invalid, or there is no password.
@@ -93,9 +96,19 @@ class Settings:
             heartbeat_seconds=variables.seconds("CATWALK_HEARTBEAT_SECONDS", cls.heartbeat_seconds),
             retry_seconds=variables.seconds("CATWALK_COURIER_RETRY_SECONDS", cls.retry_seconds),
             ledger=open_store() if os.environ.get(STORE) else None,
+            baselines=variables.switch("CATWALK_AUTOMATIC_BASELINE", cls.baselines),
             retraining_seconds=variables.seconds("CATWALK_RETRAINING_SECONDS", cls.retraining_seconds),
             warmup_seconds=variables.seconds("CATWALK_RETRAINING_WARMUP_SECONDS", cls.warmup_seconds),
         )
+
+
+def _of_ledger(settings: Settings, journal: Store) -> tuple[Retrainer | None, Baselines | None]:
+    """Returns the threads that read and write the ledger; None for one that is not wanted."""
+    if settings.ledger is None:
+        return None, None
+    annotates = settings.grafana is not None
+    retrainer = Retrainer(journal, settings.ledger, settings.retraining_seconds, settings.warmup_seconds, annotates)
+    return retrainer, Baselines(journal, settings.ledger, annotates) if settings.baselines else None
 
 
 def _heartbeat_url() -> str:
@@ -130,17 +143,7 @@ class Service:
             Courier(self.store, name, deliver, settings.retry_seconds, self._count)
             for name, deliver in deliveries.items()
         ]
-        self._retrainer = (
-            Retrainer(
-                self.store,
-                settings.ledger,
-                settings.retraining_seconds,
-                settings.warmup_seconds,
-                settings.grafana is not None,
-            )
-            if settings.ledger
-            else None
-        )
+        self._retrainer, self._baselines = _of_ledger(settings, self.store)
         self._stopped = threading.Event()
 
     def start(self) -> None:
@@ -150,6 +153,8 @@ class Service:
             courier.start()
         if self._retrainer:
             self._retrainer.start()
+        if self._baselines:
+            self._baselines.start()
         if self._settings.heartbeat_url:
             threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
 
@@ -160,6 +165,8 @@ class Service:
             courier.stop()
         if self._retrainer:
             self._retrainer.stop()
+        if self._baselines:
+            self._baselines.stop()
         self.deadman.stop()
 
     def take(self, message: Message) -> None:

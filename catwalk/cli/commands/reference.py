@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,9 +13,9 @@ from catwalk.cli.lookup import champion_of, ledger_store
 from catwalk.cli.options import By, Json, person
 
 if TYPE_CHECKING:
-    from catwalk.ledger.records.reference import ReferenceRecord
+    from catwalk.ledger.records.reference import DeclinedRecord, ReferenceRecord
     from catwalk.ledger.runs import Run
-    from catwalk.service.baseline import Accepted
+    from catwalk.service.baseline.accepted import Accepted
 
 _WEEK = 7
 """Days."""
@@ -41,11 +42,13 @@ def accept(
     Builds the service baseline from what Prometheus recorded: predictions by feature and bin, and the variation between
     days. It is stored with the champion's run and replaces the one there. Monitors read it when they start, and at
     swap(), and then compare the service with it.
+
+    A champion gets one automatically of its first 28 full days, unless an alert said that they were not well.
     """
     from catwalk.cli.tables import output
-    from catwalk.service import baseline
+    from catwalk.service.baseline.accepted import accept as make
 
-    accepted = baseline.accept(_champion(model), days, floor, by or person(), time.time())
+    accepted = make(_champion(model), days, floor, by or person(), time.time())
     if json:
         output.print_json(output.plain(accepted))
         return
@@ -58,13 +61,17 @@ def accept(
 def show(model: Name, json: Json = False) -> None:
     """Show the champion's reference: its origin, its days, and each feature's floor."""
     from catwalk.cli.tables import output, reference_table
-    from catwalk.service.reference import in_service
+    from catwalk.service import reference as references
 
-    record = in_service(_champion(model))
+    run = _champion(model)
+    record = references.in_service(run)
+    declined = references.declined_of(run) if record.origin == "test" else None
     if json:
-        output.print_json(output.plain(record))
+        output.print_json({**output.plain(record), "declined": output.plain(declined) if declined else None})
         return
     print(_described(model, record))
+    if record.origin == "test":
+        print(_prospects(model, declined))
     output.show(reference_table.table(record))
 
 
@@ -79,14 +86,28 @@ def _described(model: str, record: ReferenceRecord) -> str:
     """Describes the reference in a sentence, under today's name of the model: its record may have a former one."""
     subject = f"{model}: version {record.run_id} is compared with {record.examples:,}"
     if record.origin == "test":
-        return (
-            f"{subject} held-out examples of its test; `catwalk reference accept` makes a baseline from its days in "
-            "service"
-        )
-    span = (
-        f"{len(record.days)} days in service, {record.days[0]} to {record.days[-1]}" if record.days else "its service"
-    )
-    return f"{subject} predictions of {span}, accepted by {record.by} on {_date(record.created)}"
+        return f"{subject} held-out examples of its test"
+    return f"{subject} predictions of {_span(record.days) or 'its service'}, {_made(record)}"
+
+
+def _prospects(model: str, declined: DeclinedRecord | None) -> str:
+    """Describes how a version gets a baseline, and why it got none automatically."""
+    command = f"`catwalk reference accept {shlex.quote(model)}`"
+    if declined is None:
+        first = "the courier makes a baseline from its first 28 full days in service"
+        return f"{first}; {command} makes one from its latest days"
+    from_days = f" from its first {_span(declined.days)}" if declined.days else ""
+    why = f"no baseline was made automatically{from_days}: {declined.reason}"
+    return f"{why}; once its latest days were well, {command} makes one from them (--days 7: from the last 7)"
+
+
+def _span(days: list[str]) -> str:
+    return f"{len(days)} days in service, {days[0]} to {days[-1]}" if days else ""
+
+
+def _made(record: ReferenceRecord) -> str:
+    """Describes who made a baseline, and when."""
+    return f"{f'accepted by {record.by}' if record.by else 'made automatically'} on {_date(record.created)}"
 
 
 def _notes(accepted: Accepted) -> list[str]:
@@ -96,7 +117,7 @@ def _notes(accepted: Accepted) -> list[str]:
     if accepted.uncounted:
         notes.append(f"never counted, so still compared with the test: {', '.join(accepted.uncounted)}")
     if before := accepted.replaced:
-        notes.append(f"replaces the baseline that {before.by} accepted on {_date(before.created)}")
+        notes.append(f"replaces the baseline that was {_made(before)}")
     return [*notes, "monitors read it when they start, and at swap()"]
 
 

@@ -118,7 +118,7 @@ class ReferenceRecord:
     days: list[str] = field(default_factory=list)
     """The days in service that it is made from, in UTC, oldest first."""
     by: str = ""
-    """Who accepted these days."""
+    """Who accepted these days; empty if no one did, so that the baseline was made automatically."""
     calibration: Calibration | None = None
     """None if there were no labels, or the kind of problem has no calibration."""
 
@@ -145,3 +145,15 @@ class ReferenceRecord:
     def of(self, side: Side) -> list[FeatureReference]:
         """Its features of one side, in order."""
         return [feature for feature in self.features if feature.side == side]
+
+
+@dataclass(frozen=True)
+class DeclinedRecord:
+    """``runs/<run_id>/baseline_declined.json``: why no baseline was made automatically. Written once."""
+
+    run_id: str
+    reason: str
+    """The end of a sentence."""
+    days: list[str]
+    """The first days in service of which it would have been made, in UTC, oldest first; empty if they were not read."""
+    created: float

@@ -27,11 +27,16 @@ _FEWEST = 2
 """The smallest number of losses that has a spread."""
 
 
-def problem(store: Store, version: str, header: Mapping[str, Any]) -> Problem:
-    """Returns the problem of a version's run; if it is not a run, the problem that its monitor states."""
+def of_run(store: Store, version: str) -> Problem | None:
+    """Returns the problem of a version's run, or None if it is not a run, or its record can't be read."""
     if RUN_ID.fullmatch(version):
         with suppress(NotFoundError, DamagedError, ConfigError):
             return of_record(Run(store, version).record)
+    return None
+
+
+def stated(header: Mapping[str, Any]) -> Problem:
+    """Returns the problem that a version's monitor states."""
     kind, classes = str(header.get("kind")), header.get("classes") or []
     try:
         return described({"kind": kind, **({"classes": tuple(classes)} if classes else {})})

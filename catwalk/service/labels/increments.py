@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import cache, partial
 
 import numpy as np
 
@@ -16,11 +17,13 @@ from catwalk.problems import described
 from catwalk.problems.interface import Problem
 from catwalk.service.labels import checkpoint, stored
 from catwalk.service.labels.checkpoint import Checkpoint, Findings, Hashes
-from catwalk.service.labels.figures import figures, problem
+from catwalk.service.labels.figures import figures, of_run, stated
 from catwalk.service.labels.stored import Joined, Known
 from catwalk.service.log.shipping import LABELS, PREDICTIONS
 from catwalk.storage.store import Store
 
+OfRun = Callable[[str], Problem | None]
+"""Returns the problem of a version's run, which it reads once; None if it has none."""
 COUNTED = ("conflicting", "joined", "repeated", "revised", "served_twice", "unknown", "unreadable")
 
 
@@ -37,7 +40,8 @@ def advanced(store: Store, names: Sequence[str], known: Checkpoint) -> Checkpoin
         StoreError: The ledger can't be read.
     """
     listed = stored.segments(store, LABELS, names) | stored.segments(store, PREDICTIONS, names)
-    problems = _problems(store, known.findings.headers)
+    of_version: OfRun = cache(partial(of_run, store))
+    problems = _problems(of_version, known.findings.headers)
     if not known.is_part_of(listed) or {each: repr(of) for each, of in problems.items()} != known.findings.problems:
         known = Checkpoint()
     new = {key: etag for key, etag in listed.items() if key not in known.etags}
@@ -45,7 +49,7 @@ def advanced(store: Store, names: Sequence[str], known: Checkpoint) -> Checkpoin
         return known
     hashed: dict[str, set[int]] = {}
     if not known.etags:
-        return _grown(store, known, new, listed, hashed, lambda _: True)
+        return _grown(store, of_version, known, new, listed, hashed, lambda _: True)
     for key, _, lines in stored.read(store, new):
         hashed[key] = stored.hashes(key, lines)
     days, wanted = _touched(known, hashed)
@@ -53,7 +57,7 @@ def advanced(store: Store, names: Sequence[str], known: Checkpoint) -> Checkpoin
     again |= {key for key in known.etags if not stored.is_labels(key) and stored.day_of(key) in days}
     keys = [key for key in listed if key in new or key in again]
     among = set(wanted.tolist())
-    return _grown(store, known, new, keys, hashed, lambda id_: stored.hash_of(id_) in among)
+    return _grown(store, of_version, known, new, keys, hashed, lambda id_: stored.hash_of(id_) in among)
 
 
 def _touched(known: Checkpoint, hashed: Mapping[str, set[int]]) -> tuple[set[str], Hashes]:
@@ -74,6 +78,7 @@ def _touched(known: Checkpoint, hashed: Mapping[str, set[int]]) -> tuple[set[str
 
 def _grown(
     store: Store,
+    of_version: OfRun,
     known: Checkpoint,
     new: Mapping[str, str],
     keys: Collection[str],
@@ -84,6 +89,7 @@ def _grown(
 
     Args:
         store: The ledger.
+        of_version: Reads the problem of a version.
         known: What was read before.
         new: Key → ETag of segments that it lacks.
         keys: What to read: these, and the old ones that they are joined with; labels first.
@@ -103,10 +109,10 @@ def _grown(
     if any(key not in read for key in keys if key not in new):
         raise PreconditionFailedError("segments were removed meanwhile")
     added = {key: (etag, hashed[key]) for key, etag in new.items() if key in read and key in hashed}
-    return known.grown(added, _merged(store, known.findings, before, after))
+    return known.grown(added, _merged(of_version, known.findings, before, after))
 
 
-def _merged(store: Store, known: Findings, before: Joined, after: Joined) -> Findings:
+def _merged(of_version: OfRun, known: Findings, before: Joined, after: Joined) -> Findings:
     """Returns the findings with what has been read again in place of what it said before."""
     first = {version: (known.first_keys[version], header) for version, header in known.headers.items()}
     for version, (key, header) in after.log.headers.items():
@@ -114,7 +120,7 @@ def _merged(store: Store, known: Findings, before: Joined, after: Joined) -> Fin
             first[version] = key, header
     first = dict(sorted(first.items(), key=lambda one: stored.place_of(one[1][0])))
     headers = {version: header for version, (_, header) in first.items()}
-    problems = _problems(store, headers)
+    problems = _problems(of_version, headers)
     days, counts = figures(after, problems)
     again = {(day.day, day.version): day for day in days}
     found = {(day.day, day.version): day for day in known.days} | again
@@ -138,8 +144,8 @@ def _headline(problems: Sequence[Problem]) -> tuple[str, str]:
     return found.name, found.goal
 
 
-def _problems(store: Store, headers: Mapping[str, Mapping[str, object]]) -> dict[str, Problem]:
-    return {version: problem(store, version, header) for version, header in headers.items()}
+def _problems(of_version: OfRun, headers: Mapping[str, Mapping[str, object]]) -> dict[str, Problem]:
+    return {version: of_version(version) or stated(header) for version, header in headers.items()}
 
 
 def known_labels(store: Store, names: Sequence[str], ids: Iterable[str]) -> Known:

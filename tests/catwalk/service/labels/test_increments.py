@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -27,12 +28,12 @@ CHECKPOINT = "joins/churn.npz"
 
 
 class Watched(FileStore):
-    """Notes which segments are read."""
+    """Notes which objects are read, and how often."""
 
-    read: set[str]
+    read: Counter[str]
 
     def _fetch(self, key: str, sink: BinaryIO) -> str:
-        self.__dict__.setdefault("read", set()).add(key)
+        self.__dict__.setdefault("read", Counter())[key] += 1
         return super()._fetch(key, sink)
 
     def days_read(self) -> list[str]:
@@ -105,6 +106,17 @@ def test_only_days_that_new_labels_are_of_are_read(store: Watched) -> None:
     store.read.clear()
     assert joined(store) == made and not store.days_read()
     assert made == from_nothing(store) and len(store.days_read()) == 6
+
+
+def test_a_join_asks_once_which_problem_each_run_has(store: Watched) -> None:
+    for record in (ANIMALS, NEXT):
+        put_predictions(store, day(1), {f"{record.run_id}-a": "cat"}, record)
+    catwalk.labels("churn", {f"{ANIMALS.run_id}-a": "cat"}, store)
+    put_predictions(store, day(0), {"later": "dog"}, NEXT)
+    store.read.clear()
+    joined(store)
+    runs = {key: times for key, times in store.read.items() if key.startswith("runs/")}
+    assert runs == {f"runs/{record.run_id}/run.json": 1 for record in (ANIMALS, NEXT)}
 
 
 @pytest.mark.parametrize("damage", ["gone", "empty", "torn", "not one", "of a newer version", "of other segments"])

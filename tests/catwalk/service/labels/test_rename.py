@@ -61,6 +61,9 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FileStore:
     return filled(tmp_path / "ledger", monkeypatch)
 
 
+SERVED = {"model": "attrition", "origin": "test"}
+
+
 def filled(folder: Path, monkeypatch: pytest.MonkeyPatch) -> FileStore:
     """A model in service: two days of predictions and labels, the first of which are pruned; retraining is on."""
     folder.mkdir()
@@ -159,3 +162,30 @@ def test_monitors_of_either_name_go_on(store: FileStore, tmp_path: Path, caplog:
     taken = catwalk.labels("attrition", {"new-0": 1}, store)
     assert taken.realised and taken.realised.labels["unknown"] == 1, "that of the pruned day"
     assert taken.realised.days[-1].score.labelled == 3
+
+
+def test_a_reference_under_another_name_of_the_model_is_taken(
+    store: FileStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "reference.json"
+    champion = Champions(store).get("churn")
+    assert champion
+    path.write_bytes(store.get(f"runs/{champion[0].run_id}/reference.json").body)
+    rename(store, "churn", "attrition", "ada")
+    registry = CollectorRegistry()
+    monitor = catwalk.PredictionMonitor("attrition", reference=path, registry=registry)
+    assert monitor.version == champion[0].run_id and "is called" not in caplog.text
+    assert registry.get_sample_value("catwalk_service_info", {**SERVED, "version": monitor.version}) == 1
+    later = tmp_path / "later.json"
+    later.write_bytes(path.read_bytes().replace(b'"churn"', b'"attrition"'))
+    monitor.swap(reference=later)
+    catwalk.PredictionMonitor("churn", reference=later, registry=CollectorRegistry())
+    assert "model churn is called attrition now" in caplog.text
+    with pytest.raises(ConfigError, match=r"the reference is of model churn, not of another$"):
+        catwalk.PredictionMonitor("another", reference=path, registry=CollectorRegistry())
+    store.put("models/churn.json", b"{")
+    for url, why in ((store.url, "models/churn.json is damaged"), ("", "CATWALK_STORE is not set; set it to")):
+        monkeypatch.setenv("CATWALK_STORE", url)
+        with pytest.raises(ConfigError, match=r"not of attrition, and it is unknown whether that is.*: ") as refused:
+            catwalk.PredictionMonitor("attrition", reference=path, registry=CollectorRegistry())
+        assert why in str(refused.value) and "\n" not in str(refused.value)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,141 +14,22 @@ from scipy import stats
 
 import catwalk
 from catwalk.errors import CatwalkError, DamagedError
-from catwalk.ledger.records.reference import FeatureReference, ReferenceRecord
-from catwalk.ledger.runs import Ledger, Run
-from catwalk.service import baseline, reference
+from catwalk.service import reference
+from catwalk.service.baseline import accepted as acceptance
+from catwalk.service.baseline import recorded
 from catwalk.storage.opening import open_store
 from catwalk.tracking.renaming import rename
 from stack.ports import free_port
 from stack.settings import PROJECT
-from tests.catwalk.service.conftest import scrape, table
-from tests.catwalk.tracking.conftest import KEYS, LABELS, scores
-from tests.support.commands import command_line
-from tests.support.recorded import create_blocks, recorded
+from tests.catwalk.service.baseline.conftest import HOUR, LEFT_OUT, NEW_NAME, RECORDED, World
+from tests.catwalk.service.conftest import scrape
 
 pytestmark = pytest.mark.integration
 
-DAY, HOUR = 86_400, 3_600
-RECORDED = 34
-"""Days; a month and some more."""
-Days = dict[str, dict[str, np.ndarray[Any, Any]]]
-"""Model → feature → predictions, (days, 24, bins), the last day last."""
 
-
-@dataclass(frozen=True)
-class World:
-    """A ledger with champions, and a Prometheus that has recorded their service."""
-
-    store: str
-    url: str
-    midnight: int
-    """When its last day has ended."""
-    days: Days
-    runs: dict[str, str]
-    """Model → its champion."""
-
-    def run(self, model: str) -> Run:
-        return Ledger(open_store(self.store)).run(self.runs[model])
-
-    def day(self, back: int) -> str:
-        """The date of a day, counted from the last."""
-        return time.strftime("%Y-%m-%d", time.gmtime(self.midnight - back * DAY))
-
-
-def hours(feature: FeatureReference, a_day: int, random: np.random.Generator) -> np.ndarray[Any, Any]:
-    """Traffic that lives: no bin as in the reference, days that differ, requests in fives."""
-    usual = random.dirichlet(np.full(len(feature.bins), 5.0))
-    shares = [random.dirichlet(800 * usual) for _ in range(RECORDED)]
-    counts = [5 * random.multinomial(a_day // 120, share, 24) for share in shares]
-    return np.asarray(counts) * random.uniform(0.999, 1.001, (RECORDED, 24, 1))  # as increase() extrapolates
-
-
-def trained(model: str) -> ReferenceRecord:
-    """A champion with a reference."""
-    with catwalk.run(model, catwalk.Binary()) as run:
-        run.model(b"a model")
-        found = run.reference(table(2_000), scores())
-        run.test(LABELS, scores(), keys=KEYS)
-    assert found
-    return found
-
-
-MODELS = {"churn": 12_000, "quiet": 120, "young": 12_000, "rebinned": 12_000, "blind": 12_000, "moved": 12_000}
-"""Model → predictions a day."""
-NEW_NAME, MOVED = "moved & co. (2)", 10
-"""What a model is called in its last days."""
-LEFT_OUT = 4
-"""The day, counted back, of which Prometheus lacks an hour; none of the next one is there."""
-
-
-def lines(record: ReferenceRecord, days: dict[str, np.ndarray[Any, Any]], midnight: int) -> Iterator[str]:
-    """What the rules have recorded of one model, and of an older version of it, in OpenMetrics."""
-    for feature in record.features:
-        for place, name in enumerate(feature.bins):
-            labels = f'side="{feature.side}",feature="{feature.name}",bin="{name}"'
-            for version in (record.run_id, "an older one"):
-                for hour, value in enumerate(days[feature.name][..., place].ravel()):
-                    at = midnight - (RECORDED * 24 - hour - 1) * HOUR
-                    back = (midnight - at) // DAY + 1
-                    lacks = back == LEFT_OUT + 1 or (back == LEFT_OUT and hour % 24 == 7)
-                    model = NEW_NAME if record.model == "moved" and back <= MOVED else record.model
-                    if not lacks and (record.model != "young" or back <= 3):
-                        series = f'model:service_bin:increase1h{{version="{version}",model="{model}",{labels}}}'
-                        yield f"{series} {value} {at}\n"
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    folder = tmp_path_factory.mktemp("baseline")
-    store, midnight = (folder / "ledger").as_uri(), int(time.time()) // DAY * DAY
-    random = np.random.default_rng(0)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CATWALK_STORE", store)
-        patch.setenv("CATWALK_SHIP", "1")
-        records = [trained(model) for model in MODELS]
-        days: Days = {
-            record.model: {each.name: hours(each, MODELS[record.model], random) for each in record.features}
-            for record in records
-        }
-        for name in ("age", "country", "member"):
-            days["blind"][name] *= 0
-        samples = [line for record in records for line in lines(record, days[record.model], midnight)]
-        text = "".join(samples).replace('model="rebinned",side="input",feature="country",bin="de"', ODD)
-        (folder / "samples").write_text(f"# TYPE model:service_bin:increase1h gauge\n{text}# EOF\n")
-        create_blocks(folder / "samples", folder / "data")
-        with recorded(folder) as url:
-            yield World(store, url, midnight, days, {record.model: record.run_id for record in records})
-
-
-ODD = 'model="rebinned",side="input",feature="country",bin="es"'
-
-
-@pytest.fixture(autouse=True)
-def _here(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CATWALK_STORE", world.store)
-    monkeypatch.setenv("CATWALK_PROMETHEUS_URL", world.url)
-    monkeypatch.setenv("CATWALK_BY", "ada")
-
-
-@pytest.fixture
-def command(
-    world: World, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Callable[..., Any]:
-    found: Callable[..., Any] = command_line(capfd, monkeypatch, tmp_path)
-    return found
-
-
-@pytest.fixture
-def _without(world: World) -> Iterator[None]:
-    """Leaves no baseline for the next test."""
-    yield
-    for run_id in world.runs.values():
-        open_store(world.store).delete(f"runs/{run_id}/baseline.json")
-
-
-def accept(world: World, model: str, days: int = 28, **changes: Any) -> baseline.Accepted:
+def accept(world: World, model: str, days: int = 28, **changes: Any) -> acceptance.Accepted:
     given = {"floor": 0.03, "by": "ada", "now": world.midnight + 5 * HOUR, **changes}
-    return baseline.accept(world.run(model), days, **given)
+    return acceptance.accept(world.run(model), days, **given)
 
 
 def whole_days(world: World, model: str, feature: str) -> np.ndarray[Any, Any]:
@@ -211,7 +90,7 @@ def test_a_second_one_takes_the_place_of_the_first(world: World, command: Callab
     assert f"lacks hours of them: {world.day(LEFT_OUT + 1)}, {world.day(LEFT_OUT)}" in first.out
     assert "replaces" not in first.out
     second = command("reference", "accept", "churn", "--days", "7", "--floor", "0.1", "--by", "grace")
-    assert "7 days in service" in second.out and "replaces the baseline that ada accepted" in second.out
+    assert "7 days in service" in second.out and "replaces the baseline that was accepted by ada" in second.out
     shown = command("reference", "show", "churn", "--json").json()
     assert (shown["by"], shown["origin"], len(shown["days"])) == ("grace", "service", 7)
     assert {each["floor"] for each in shown["features"]} == {0.1}
@@ -219,14 +98,14 @@ def test_a_second_one_takes_the_place_of_the_first(world: World, command: Callab
 
 @pytest.mark.usefixtures("_without")
 def test_one_that_two_accept_at_once_is_stored_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    read = baseline.recorded
+    read = recorded.latest
 
-    def slowly(*given: Any) -> baseline.Recorded:
-        monkeypatch.setattr(baseline, "recorded", read)
+    def slowly(*given: Any) -> recorded.Recorded:
+        monkeypatch.setattr(recorded, "latest", read)
         accept(world, "churn", by="grace")
         return read(*given)
 
-    monkeypatch.setattr(baseline, "recorded", slowly)
+    monkeypatch.setattr(recorded, "latest", slowly)
     with pytest.raises(CatwalkError, match="has changed in the meantime, so this one is not stored"):
         accept(world, "churn")
     assert reference.in_service(world.run("churn")).by == "grace"
