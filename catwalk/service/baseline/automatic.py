@@ -20,7 +20,7 @@ from catwalk.service.baseline import alerts, recorded
 from catwalk.service.baseline.making import made
 from catwalk.storage.store import Store
 
-DAYS = 28
+DAYS = 4 * 7
 _HINDSIGHT = recorded.DAY
 """Seconds to wait after the last of these days: what was wrong on it may raise an alert a day later."""
 Outcome = ReferenceRecord | DeclinedRecord

@@ -16,8 +16,8 @@ import catwalk
 from catwalk.codec import from_json, to_json
 from catwalk.ledger.records.reference import Calibration, ReferenceRecord
 from catwalk.service import calibration
-from catwalk.service.baseline import Recorded
-from catwalk.service.baseline import made as made_of_days
+from catwalk.service.baseline.making import made as made_of_days
+from catwalk.service.baseline.recorded import Recorded
 from tests.catwalk.service.conftest import RUN, made, scrape
 
 VERSION = RUN.run_id
