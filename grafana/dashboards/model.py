@@ -77,8 +77,9 @@ STATISTIC = series(run=_STATISTICS, champion=for_each_run(_OF_CHAMPION, _STATIST
 CLASSES = _of_runs("ml_test_class_accuracy_ratio", "class")
 _WORST = f"min by (run_id) ({CLASSES})"
 WORST_OF_RUNS = series(worst_class=_WORST)
-# Those of the latest run are scraped until the next one ends: all samples of sixty nights take half a second.
-_SHARES_NOW = f"catwalk_model_dataset_class_share_ratio{{{_RUNS}}}"
+# Those of the latest run are scraped until the next one ends: all samples of sixty nights take half a second. The rule
+# is evaluated every five minutes.
+_SHARES_NOW = f"last_over_time(catwalk_model_dataset_class_share_ratio{{{_RUNS}}}[10m])"
 SHARES = f"{_of_runs('run:dataset_class_share_ratio:last', 'class')} or max by (run_id, class) ({_SHARES_NOW})"
 _ACCURACIES, _CALIBRATIONS = map(_of_runs, ("ml_test_accuracy_ratio", "ml_test_calibration_error_ratio"))
 ACCURACY = _beside(_ACCURACIES, IN_SERVICE)
