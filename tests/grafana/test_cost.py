@@ -79,7 +79,5 @@ VALUES = [query for query in all_queries() if query.place.startswith(("Share of 
 def test_a_list_of_the_runs_of_months_reads_few_samples_of_each(months: str, query: Query) -> None:
     found, samples = cost(months, query)
     fewest = 0 if query.ref == "B" else 1 if query.place in ("model", "dag") else 10  # B: where an axis ends
-        0 if query.ref == "B" else 1 if query.place in ("model", "dag") else 10
-    )  # B: where an axis ends, if it does
     assert found >= fewest, "it is a list of what is there"
     assert samples <= FEW * RUNS
