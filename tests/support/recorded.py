@@ -24,6 +24,13 @@ def recorded(folder: Path) -> Iterator[str]:
     """The address of one whose blocks are in a folder's ``data``."""
     (folder / "prometheus.yml").write_text("{}")
     port = free_port()
+    with over_blocks(folder, port):
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def over_blocks(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """One that reads a folder's ``prometheus.yml`` and the blocks in its ``data``, once it is ready."""
     command = [
         str(tool("prometheus")),
         f"--config.file={folder / 'prometheus.yml'}",
@@ -34,9 +41,8 @@ def recorded(folder: Path) -> Iterator[str]:
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_for_port(port, process)
-        url = f"http://127.0.0.1:{port}"
-        wait_until(lambda: get(f"{url}/-/ready") is not None, "Prometheus is ready")
-        yield url
+        wait_until(lambda: get(f"http://127.0.0.1:{port}/-/ready") is not None, "Prometheus is ready")
+        yield process
     finally:
         process.terminate()
         process.wait(30)

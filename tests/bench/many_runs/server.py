@@ -22,12 +22,11 @@ from pathlib import Path
 
 from catwalk_exporter.exposition import Exposition, Facts, Settings
 from catwalk_exporter.snapshot import Snapshot
-from stack.parts.health import get
 from stack.ports import free_port
-from stack.settings import PROJECT, tool
+from stack.settings import PROJECT
 from tests.bench.many_runs.history import DAY, DAYS, Past, champions
 from tests.bench.many_runs.series import HOUR, SCRAPE, always, pages, statsd_lines, write
-from tests.support.recorded import create_blocks
+from tests.support.recorded import create_blocks, over_blocks
 from tests.support.servers import wait_until
 
 BLOCK = 486 * HOUR
@@ -125,19 +124,8 @@ def serving(folder: Path, runs: Sequence[Past], now: float) -> Iterator[Server]:
         _configure(
             folder, _RULES_SECONDS, {"prometheus": port, "exporter": exporter, "statsd_exporter": statsd_exporter}
         )
-        command = [
-            str(tool("prometheus")),
-            f"--config.file={folder / 'prometheus.yml'}",
-            f"--storage.tsdb.path={folder / 'data'}",
-            "--storage.tsdb.retention.time=400d",
-            f"--web.listen-address=127.0.0.1:{port}",
-        ]
-        with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
-            try:
-                wait_until(lambda: get(f"http://127.0.0.1:{port}/-/ready"))
-                yield Server(f"http://127.0.0.1:{port}", folder, process)
-            finally:
-                process.terminate()
+        with over_blocks(folder, port) as process:
+            yield Server(f"http://127.0.0.1:{port}", folder, process)
 
 
 def _exporter(runs: Sequence[Past], now: float) -> bytes:
