@@ -113,13 +113,14 @@ def _described(holder: Holder) -> dict[str, Any]:
 def _add_predict(pages: FastAPI, state: State) -> None:
     answering = Answering(state.holder, state.limits)
 
-    @pages.post("/predict")
     async def predict(request: Request) -> Response:
         """Predictions for one example or many."""
         kind = request.headers.get("content-type", _JSON).partition(";")[0].strip().lower()
         return await worked(
             state, state.predicting, request, lambda body: answering(Question(body, kind, request.query_params))
         )
+
+    pages.add_route("/predict", predict, ["POST"])  # not as a FastAPI operation: it reads the request by itself
 
 
 def _add_labels(pages: FastAPI, state: State) -> None:

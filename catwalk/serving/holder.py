@@ -171,9 +171,10 @@ class Holder:
 
     def _refuse(self, run_id: str, error: Exception) -> None:
         reason = str(error) if isinstance(error, CatwalkError) else f"{type(error).__name__}: {error}"
-        self.series.refused, self._try_again = run_id, time.monotonic() + _AGAIN_SECONDS
         kept = f"; version {self._current.run_id} keeps answering" if self._current else ""
         self._say(f"version {run_id} is refused: {' '.join(reason.split()):.500}{kept}")
+        # Last, so that whoever reads of a refusal finds its reason.
+        self.series.refused, self._try_again = run_id, time.monotonic() + _AGAIN_SECONDS
 
     def _swap(self, new: Version) -> None:
         with self._lock:

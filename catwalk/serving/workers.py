@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,14 +18,16 @@ class Workers:
     def __init__(self, name: str, limits: Limits) -> None:
         self._limits = limits
         self._threads = ThreadPoolExecutor(usable_cpus(), name)
-        self._free = asyncio.Semaphore(usable_cpus())
         self._waiting = 0
         """Requests that are being answered, or wait for that."""
-        self._begun: dict[asyncio.Future[bytes], float] = {}
-        """Work in progress → its start, in monotonic seconds."""
+        self._begun: dict[int, float] = {}
+        """Thread that is at work → when that work began, in monotonic seconds."""
 
     async def answer(self, work: Callable[[], bytes]) -> bytes:
         """The result of a request's work. A thread can't be stopped, so work that takes too long keeps its worker.
+
+        Work waits in the threads' own queue: a thread that ends begins the next one without a turn of the event loop,
+        for which a busy machine lets it wait.
 
         Raises:
             RefusedError: Too many requests are waiting, or this one takes too long.
@@ -34,8 +37,7 @@ class Workers:
         self._waiting += 1
         try:
             async with asyncio.timeout(self._limits.seconds):
-                await self._free.acquire()
-                return await asyncio.shield(self._begin(work))
+                return await asyncio.get_running_loop().run_in_executor(self._threads, self._timed, work)
         except TimeoutError:
             sentence = f"no answer within {self._limits.seconds:g} s; send fewer examples at once"
             raise RefusedError(503, sentence) from None
@@ -46,17 +48,14 @@ class Workers:
     def are_stuck(self) -> bool:
         """Whether every worker has been busy for longer than a request may take."""
         late = time.monotonic() - self._limits.seconds
-        return len(self._begun) == usable_cpus() and max(self._begun.values()) < late
+        begun = self._begun.copy().values()
+        return len(begun) == usable_cpus() and max(begun) < late
 
-    def _begin(self, work: Callable[[], bytes]) -> asyncio.Future[bytes]:
-        working = asyncio.get_running_loop().run_in_executor(self._threads, work)
-        self._begun[working] = time.monotonic()
-        working.add_done_callback(self._ended)
-        return working
-
-    def _ended(self, working: asyncio.Future[bytes]) -> None:
-        """Frees a worker. The request may have been refused by now, so its result is dropped."""
-        del self._begun[working]
-        self._free.release()
-        if not working.cancelled():
-            working.exception()
+    def _timed(self, work: Callable[[], bytes]) -> bytes:
+        """Runs in a worker."""
+        worker = threading.get_ident()
+        self._begun[worker] = time.monotonic()
+        try:
+            return work()
+        finally:
+            del self._begun[worker]

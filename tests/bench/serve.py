@@ -42,10 +42,14 @@ REQUESTS = 500
 """Requests of one round of the comparison. Rounds are short and take turns, so that other load affects both sides
 equally.
 """
+STARTS = 5
+"""How often both processes are started anew: two processes of one program differ by more than two rounds of one."""
 SWAP_REQUESTS = 10_000
 CROWDED = ", beside as many busy programs as there are cores"
 RECIPE = {**SMALL, "hidden": "512,512", "epochs": 2, "train_examples": 2_000}
 """The network is as large as the default one, because its size determines what a request costs."""
+_STARTING = 0.3
+"""Seconds until the busy programs have started."""
 _TIMEOUT = 60
 
 
@@ -57,16 +61,18 @@ def measure(rounds: int, say: Callable[[str], None]) -> list[Measurement]:
         patch.setenv("CATWALK_HOME", str(Path(folder) / "home"))
         say("two versions of a model to serve")
         versions = [_version(seed) for seed in (1, 2)]
-        with serving(versions[0].record.model, "--poll-seconds", "0.5") as server:
-            server.wait_for(versions[0].run_id)
-            say(f"{rounds} rounds of {REQUESTS:,} requests to it and to a plain app, in turns, alone and crowded")
-            alone, crowded = [], []
-            with _plain(versions[0]) as plain:
-                for _ in range(rounds):
-                    alone.append((_load(server.url, REQUESTS), _load(plain, REQUESTS)))
+        say(f"{rounds} rounds of {REQUESTS:,} requests to it and to a plain app, in turns, alone and crowded")
+        alone: list[tuple[Round, Round]] = []
+        crowded: list[tuple[Round, Round]] = []
+        for _ in range(STARTS):
+            with _serving(versions[0]) as server, _plain(versions[0]) as plain:
+                for number in range(rounds // STARTS):
+                    alone.append(_both(server.url, plain, number))
                     with busy_programs(usable_cpus()):
-                        crowded.append((_load(server.url, REQUESTS), _load(plain, REQUESTS)))
-            rows = [*_compared(alone, ""), *_compared(crowded, CROWDED)]
+                        time.sleep(_STARTING)
+                        crowded.append(_both(server.url, plain, number))
+        rows = [*_compared(alone, ""), *_compared(crowded, CROWDED)]
+        with _serving(versions[0]) as server:
             say(f"two swaps under {SWAP_REQUESTS:,} requests, the second one crowded")
             rows += _swapped(server, versions[1], "")
             with busy_programs(usable_cpus()):
@@ -87,6 +93,14 @@ class Round:
     def quantile(self, share: float) -> float:
         """Seconds."""
         return float(np.quantile(self.seconds, share))
+
+
+def _both(ours: str, plain: str, number: int) -> tuple[Round, Round]:
+    """Loads both, the other one first in every other round."""
+    if number % 2:
+        second = _load(plain, REQUESTS)
+        return _load(ours, REQUESTS), second
+    return _load(ours, REQUESTS), _load(plain, REQUESTS)
 
 
 def _compared(pairs: list[tuple[Round, Round]], beside: str) -> list[Measurement]:
@@ -155,6 +169,14 @@ def _load(url: str, requests: int) -> Round:
 def _version(seed: int) -> Run:
     config = RunConfig.from_flat({**RECIPE, "seed": seed})
     return decided(open_run(Ledger(open_store()), new_run_id(), CLASSIFIER, config, "cli"))
+
+
+@contextmanager
+def _serving(run: Run) -> Iterator[Server]:
+    """Starts `catwalk serve`; yields once it answers with this version."""
+    with serving(run.record.model, "--poll-seconds", "0.5") as server:
+        server.wait_for(run.run_id)
+        yield server
 
 
 @contextmanager

@@ -99,7 +99,9 @@ def _started(folder: Path) -> Iterator[dict[str, str]]:
     places = ["--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec", "--pidfile", f"{folder}/pid"]
     (folder / "pid").unlink(missing_ok=True)
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(["dockerd", "--host", socket, *places], stdout=log, stderr=log)
+        # It ends with the tests even where these are killed: a second one could not use its folder.
+        command = ["setpriv", "--pdeathsig", "TERM", "dockerd", "--host", socket, *places]
+        process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
 
         def answers() -> bool:

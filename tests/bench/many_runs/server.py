@@ -19,6 +19,7 @@ from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from catwalk_exporter.exposition import Exposition, Facts, Settings
 from catwalk_exporter.snapshot import Snapshot
@@ -69,10 +70,11 @@ class Server:
         wait_until(lambda: self.value("min(model:baseline_runs:count30d)") > 0, "baselines of what was stored")
         found = []
         for _ in range(rounds):
-            time.sleep(_RULES_SECONDS)
-            found.append(1_000 * self.value("sum(prometheus_rule_group_last_duration_seconds)"))
-        for group, seconds in self.values("topk(6, prometheus_rule_group_last_duration_seconds)", "rule_group"):
-            say(f"    {1_000 * seconds:6.1f} ms  {group.rpartition(';')[2]}")
+            time.sleep(2 * _RULES_SECONDS)
+            groups = {group["name"]: 1_000 * group["evaluationTime"] for group in self._get("rules")["groups"]}
+            found.append(sum(groups.values()))
+        for name in sorted(groups, key=groups.__getitem__, reverse=True)[:6]:
+            say(f"    {groups[name]:6.1f} ms  {name}")
         return found
 
     def slow_down(self) -> None:
@@ -84,15 +86,13 @@ class Server:
 
     def value(self, expression: str) -> float:
         """Returns the value of the only series; 0 if there is none."""
-        found = self.values(expression, "__name__")
-        return found[0][1] if found else 0.0
+        found = self._get("query", query=expression)["result"]
+        return float(found[0]["value"][1]) if found else 0.0
 
-    def values(self, expression: str, label: str) -> list[tuple[str, float]]:
-        """Returns a label's value and the sample of each series."""
-        asked = urllib.parse.urlencode({"query": expression})
-        with urllib.request.urlopen(f"{self.url}/api/v1/query?{asked}") as answer:
-            result = json.load(answer)["data"]["result"]
-        return [(series["metric"].get(label, ""), float(series["value"][1])) for series in result]
+    def _get(self, name: str, **parameters: str) -> dict[str, Any]:
+        """Returns the data of an answer of the API."""
+        with urllib.request.urlopen(f"{self.url}/api/v1/{name}?{urllib.parse.urlencode(parameters)}") as answer:
+            return dict(json.load(answer)["data"])
 
 
 def _configure(folder: Path, evaluation: int, targets: dict[str, int] | None = None) -> None:

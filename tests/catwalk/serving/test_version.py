@@ -7,11 +7,16 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
+from prometheus_client import CollectorRegistry
 
+from catwalk.errors import ArtifactError
 from catwalk.ledger.runs import Run
+from catwalk.serving import version as versioning
+from catwalk.serving.holder import Holder, log
 from catwalk.serving.version import candidate
 from tests.models.shapes import SHAPES
 from tests.support.servers import PATIENCE
@@ -56,3 +61,13 @@ def test_a_thread_safe_predictor_is_asked_by_several_threads_at_a_time(
     with ThreadPoolExecutor(2) as threads:
         list(threads.map(lambda _: version.probabilities(INPUTS), range(2)))
     assert predict.most == 2
+
+
+def test_whoever_reads_of_a_refusal_finds_its_reason(versions: list[Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    holder = Holder(versions[0].store, "shapes", CollectorRegistry())
+    seen: list[str] = []
+    monkeypatch.setattr(versioning, "champion", Mock(side_effect=ArtifactError("damaged")))
+    monkeypatch.setattr(log, "warning", lambda *_: seen.append(holder.series.refused))
+    holder.look()
+    assert seen == [""], "the refusal is not shown before its reason is known"
+    assert holder.series.refused == versions[0].run_id and "damaged" in holder.trouble
