@@ -173,7 +173,7 @@ class Holder:
         reason = str(error) if isinstance(error, CatwalkError) else f"{type(error).__name__}: {error}"
         kept = f"; version {self._current.run_id} keeps answering" if self._current else ""
         self._say(f"version {run_id} is refused: {' '.join(reason.split()):.500}{kept}")
-        # Last, so that whoever reads of a refusal finds its reason.
+        # Last: a page that shows the refusal then has its reason too.
         self.series.refused, self._try_again = run_id, time.monotonic() + _AGAIN_SECONDS
 
     def _swap(self, new: Version) -> None:

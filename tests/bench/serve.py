@@ -43,7 +43,7 @@ REQUESTS = 500
 equally.
 """
 STARTS = 5
-"""How often both processes are started anew: two processes of one program differ by more than two rounds of one."""
+"""How often both processes are started: two processes of one program differ by more than two rounds of one."""
 SWAP_REQUESTS = 10_000
 CROWDED = ", beside as many busy programs as there are cores"
 RECIPE = {**SMALL, "hidden": "512,512", "epochs": 2, "train_examples": 2_000}

@@ -26,7 +26,7 @@ def lossy(story: Scenario, loses: Loses) -> Scenario:
 
     A scrape that is the first to show a change is never lost: everything would only come later.
     """
-    told = {name: _samples(values) for name, values in story.series.items()}
+    told = {name: samples(values) for name, values in story.series.items()}
     for job in sorted({found[1] for name in told if (found := _JOB.search(name))}):
         told |= _of_job(job, {name: values for name, values in told.items() if f'job="{job}"' in name}, loses)
     return replace(story, series={name: " ".join(values) for name, values in told.items()})
@@ -69,7 +69,8 @@ def _goes_on(three: Samples) -> bool:
     return abs((now - before) - (after - now)) < 1e-9
 
 
-def _samples(text: str) -> Samples:
+def samples(text: str) -> Samples:
+    """Each sample of a series, from promtool's short notation."""
     found: Samples = []
     for step in _STEP.finditer(text):
         if step["first"]:

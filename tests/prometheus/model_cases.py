@@ -408,6 +408,18 @@ LONG: list[Scenario] = [
         has("run:epoch_index:best", "3m", {LABELS: 2}),
     ),
     scenario(
+        "a better epoch is here since the exporter has another address",
+        {
+            **a_run(),
+            **{
+                name.replace("exporter:1", "exporter:0"): values
+                for name, values in said(2, 9, best_validation_loss=0.5).items()
+            },
+            **said(4, best_validation_loss=0.3),
+        },
+        has("run:epoch_index:best", "3m", {LABELS: 4}),
+    ),
+    scenario(
         "after 26 hours training loss rises far above the best, which is of the first: it diverges",
         {
             **a_run(),

@@ -76,9 +76,14 @@ class Scenario:
         return replace(self, expect=tuple(check for check in self.expect if check.alerts is not None))
 
     @property
+    def last(self) -> str:
+        """Time of the last check."""
+        return max((expected.at for expected in self.expect), key=_seconds)
+
+    @property
     def evaluations(self) -> float:
         """How often promtool evaluates the rules."""
-        return max(_seconds(expected.at) for expected in self.expect) / _seconds(self.interval)
+        return _seconds(self.last) / _seconds(self.interval)
 
 
 def _seconds(duration: str) -> int:

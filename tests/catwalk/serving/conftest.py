@@ -22,7 +22,7 @@ def versions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Run]]:
         url = tmp_path_factory.mktemp("ledger").as_uri()
         patch.setenv("CATWALK_STORE", url)
         patch.setenv("CATWALK_HOME", str(tmp_path_factory.mktemp("home")))
-        yield [new_version(open_store(url)), new_version(open_store(url), rounds=2)]
+        yield [new_version(open_store(url)), new_version(open_store(url), rounds=2, accuracy_floor=1.0)]
 
 
 @pytest.fixture(scope="module")
