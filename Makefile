@@ -57,7 +57,7 @@ drawings: setup ## tests of figures and of pages with figures
 	@$(VENV)/pytest -m "drawing and not integration" --numprocesses 2
 
 integration: setup ## tests with the real servers
-	@$(VENV)/pytest -m "integration and not distributed and not containers" --numprocesses 4 --dist loadscope --no-loadscope-reorder
+	@$(VENV)/pytest -m "integration and not distributed and not containers" --numprocesses 5 --dist loadscope --no-loadscope-reorder
 
 test-distributed: setup ## several Celery workers over PostgreSQL and Redis, if the system has them
 	@$(VENV)/pytest -m distributed
