@@ -120,16 +120,17 @@ def _add_predict(pages: FastAPI, state: State) -> None:
             state, state.predicting, request, lambda body: answering(Question(body, kind, request.query_params))
         )
 
-    pages.add_route("/predict", predict, ["POST"])  # not as a FastAPI operation: it reads the request by itself
+    pages.add_route("/predict", predict, ["POST"])  # not a FastAPI operation, as `worked` reads the request
 
 
 def _add_labels(pages: FastAPI, state: State) -> None:
     labelling = Labelling(state.holder, state.limits)
 
-    @pages.post("/labels")
     async def labels(request: Request) -> Response:
         """Stores labels of earlier predictions."""
         return await worked(state, state.labelling, request, labelling)
+
+    pages.add_route("/labels", labels, ["POST"])
 
 
 async def worked(state: State, workers: Workers, request: Request, work: Callable[[bytes], bytes]) -> Response:

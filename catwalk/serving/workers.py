@@ -17,7 +17,8 @@ class Workers:
 
     def __init__(self, name: str, limits: Limits) -> None:
         self._limits = limits
-        self._threads = ThreadPoolExecutor(usable_cpus(), name)
+        self._count = usable_cpus()
+        self._threads = ThreadPoolExecutor(self._count, name)
         self._waiting = 0
         """Requests that are being answered, or wait for that."""
         self._begun: dict[int, float] = {}
@@ -48,8 +49,8 @@ class Workers:
     def are_stuck(self) -> bool:
         """Whether every worker has been busy for longer than a request may take."""
         late = time.monotonic() - self._limits.seconds
-        begun = self._begun.copy().values()
-        return len(begun) == usable_cpus() and max(begun) < late
+        begun = self._begun.copy().values()  # threads change it meanwhile
+        return len(begun) == self._count and max(begun) < late
 
     def _timed(self, work: Callable[[], bytes]) -> bytes:
         """Runs in a worker."""

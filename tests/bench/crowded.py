@@ -19,6 +19,8 @@ from tests.bench.measure import Measurement
 EXAMPLES = 20_000
 SETTINGS = {
     "as shipped": {},
+    "`GOMP_SPINCOUNT=100`": {"GOMP_SPINCOUNT": "100"},
+    "`GOMP_SPINCOUNT=300`": {"GOMP_SPINCOUNT": "300"},
     "`GOMP_SPINCOUNT=1000`": {"GOMP_SPINCOUNT": "1000"},
     "`GOMP_SPINCOUNT=10000`": {"GOMP_SPINCOUNT": "10000"},
     "one thread": {"OMP_NUM_THREADS": "1"},

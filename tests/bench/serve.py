@@ -97,10 +97,8 @@ class Round:
 
 def _both(ours: str, plain: str, number: int) -> tuple[Round, Round]:
     """Loads both, the other one first in every other round."""
-    if number % 2:
-        second = _load(plain, REQUESTS)
-        return _load(ours, REQUESTS), second
-    return _load(ours, REQUESTS), _load(plain, REQUESTS)
+    found = {url: _load(url, REQUESTS) for url in ((plain, ours) if number % 2 else (ours, plain))}
+    return found[ours], found[plain]
 
 
 def _compared(pairs: list[tuple[Round, Round]], beside: str) -> list[Measurement]:

@@ -51,7 +51,7 @@ EXPORTER, COMPARISON = "the exporter's memory", f"`catwalk compare` of {COMPARED
 PROMISES = {
     FIRST: (" s", "-"),
     COLD: (" s", "at most 3"),
-    SORTED: (" s", "-"),
+    SORTED: (" s", "at most 3"),
     MEMORY: (" MiB", "at most 300"),
     WARM: (" s", "at most 0.5"),
     REFRESH: (" s", "at most 2"),

@@ -16,6 +16,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from heapq import nlargest
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import chain
 from pathlib import Path
@@ -71,10 +72,10 @@ class Server:
         found = []
         for _ in range(rounds):
             time.sleep(2 * _RULES_SECONDS)
-            groups = {group["name"]: 1_000 * group["evaluationTime"] for group in self._get("rules")["groups"]}
-            found.append(sum(groups.values()))
-        for name in sorted(groups, key=groups.__getitem__, reverse=True)[:6]:
-            say(f"    {groups[name]:6.1f} ms  {name}")
+            groups = [(1_000 * group["evaluationTime"], group["name"]) for group in self._get("rules")["groups"]]
+            found.append(sum(milliseconds for milliseconds, _ in groups))
+        for milliseconds, name in nlargest(6, groups):
+            say(f"    {milliseconds:6.1f} ms  {name}")
         return found
 
     def slow_down(self) -> None:

@@ -104,8 +104,9 @@ def test_the_page_sends_labels_and_looks_how_the_server_is(server: Server, folde
 def test_the_page_starts_several_beside_each_other(server: Server, folder: Path) -> None:
     [block] = [block for block in SHELL if "--port 9190" in block]
     commands = block.replace("/var/lib/mlp/log", str(folder / "shared")).replace("serve mlp ", "serve mlp-synthetic ")
-    for port in ("9190", "9191", "9192", "9193"):
-        commands = commands.replace(port, str(free_port()))
+    ports = {port: str(free_port()) for port in ("9190", "9191", "9192", "9193")}
+    # In one pass: a free port may itself contain one of these numbers.
+    commands = re.sub("|".join(ports), lambda found: ports[found[0]], commands)
     catwalk = str(PROJECT / ".venv" / "bin" / "catwalk")
     processes = [
         subprocess.Popen(

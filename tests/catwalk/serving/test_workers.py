@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
 
 import pytest
 
@@ -21,18 +20,15 @@ def test_a_thread_that_ends_begins_the_next_work_without_the_event_loop() -> Non
     done: list[int] = []
     count = 3 * usable_cpus()
 
-    def work(number: int) -> Callable[[], bytes]:
-        def note() -> bytes:
-            done.append(number)
-            if len(done) == count:
-                all_done.set()
-            return b""
-
-        return note
+    def work() -> bytes:
+        done.append(1)
+        if len(done) == count:
+            all_done.set()
+        return b""
 
     async def ask() -> bool:
         workers = Workers("work", Limits())
-        asked = [asyncio.create_task(workers.answer(work(number))) for number in range(count)]
+        asked = [asyncio.create_task(workers.answer(work)) for _ in range(count)]
         await asyncio.sleep(0)  # each begins to wait
         without_the_loop = all_done.wait(PATIENCE)
         await asyncio.gather(*asked)
