@@ -305,3 +305,11 @@ def test_what_waits_for_ten_minutes_has_no_label_that_is_looked_up(rule: Rule) -
     number, unit = int(rule.body.get("for", "0s")[:-1]), rule.body.get("for", "0s")[-1]
     if number * {"s": 1, "m": 60, "h": 3600, "d": 86_400}[unit] >= 600:
         assert not [name for name, text in rule.body["labels"].items() if "{{" in text]
+
+
+def test_whose_a_model_is_is_recorded_together_with_its_latest_run() -> None:
+    """Groups are evaluated at different moments. A run may name a new owner: recorded apart, an alert on it could go to
+    the former owner until the next evaluation."""
+    latest, owner = "model:latest_run_started_timestamp_seconds:max", "exporter:model_info:held"
+    assert [rule for rule in alerts() if latest in rule.uses and owner in rule.body["labels"]["owner"]]
+    assert len({rule.group for rule in rules() if rule.name in (latest, owner)}) == 1
