@@ -118,10 +118,17 @@ def _unchanged(values: Any) -> Any:
 
 
 def _record_decoder(kind: Any) -> Callable[[dict[str, Any]], Any]:
-    decoders = {name: _decoder(hint) for name, hint in get_type_hints(kind).items()}
+    hints = get_type_hints(kind)
+    decoders = {name: _decoder(hint) for name, hint in hints.items()}
     upgraded = getattr(kind, "upgraded", _unchanged)
 
     def decode(values: dict[str, Any]) -> Any:
-        return kind(**{name: decoders[name](item) for name, item in upgraded(values).items() if name in decoders})
+        return kind(
+            **{
+                name: item if type(item) is hints[name] else decoders[name](item)
+                for name, item in upgraded(values).items()
+                if name in decoders
+            }
+        )
 
     return decode

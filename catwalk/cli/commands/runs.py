@@ -11,6 +11,7 @@ import typer
 from catwalk.cli.lookup import ledger_store, name_damaged, resolve
 from catwalk.cli.options import Json, Model, RunArgument
 from catwalk.cli.terminal import complain
+from catwalk.codec import many_records
 from catwalk.errors import CatwalkError
 from catwalk.ledger.model_names import spelling
 
@@ -43,6 +44,7 @@ Csv = Annotated[
 ]
 
 
+@many_records()
 def runs(
     where: Where = [],  # noqa: B006
     sort: Sort = "-run_id",
