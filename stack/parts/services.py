@@ -71,17 +71,19 @@ def airflow(settings: Settings) -> Iterator[Part]:
     """Yields the API server, whose page answers 200 even without a database, the components behind it, and Celery's
     workers.
     """
-    program = str(_PROGRAMS / "airflow")
+    plain, preloaded = [str(_PROGRAMS / "airflow")], [str(_PROGRAMS / "python"), "-m", "stack.preloaded_airflow"]
     yield Part(
         "airflow-api-server",
-        [program, "api-server"],
+        [*plain, "api-server"],
         ("airflow",),
         airflow_says(settings, "metadatabase"),
         settings.url("airflow"),
         (_PACKAGES,),
     )
+    celery = list(workers.find(settings))
     for name, flags in _COMPONENTS.items():
+        program = preloaded if name == "scheduler" and not celery else plain
         healthy = airflow_says(settings, name.replace("-", "_"))
-        yield Part(f"airflow-{name}", [program, name, *flags], (), healthy, reads=(_PACKAGES,))
-    for name, flags, healthy in workers.find(settings):
-        yield Part(name, [program, *flags], (), healthy, reads=(_PACKAGES,))
+        yield Part(f"airflow-{name}", [*program, name, *flags], (), healthy, reads=(_PACKAGES,))
+    for name, flags, healthy in celery:
+        yield Part(name, [*preloaded, *flags], (), healthy, reads=(_PACKAGES,))

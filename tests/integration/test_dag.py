@@ -68,6 +68,14 @@ def test_a_dag_run_stores_and_sends_everything(stack: RunningStack, finished: di
     assert "precision" in log and "ankle-boot" in log, "the task's log has the table of classes"
 
 
+def test_what_runs_tasks_has_loaded_torch_for_them_all(stack: RunningStack) -> None:
+    scheduler = psutil.Process(stack.supervisor.processes()["airflow-scheduler"])
+    workers = [child for child in scheduler.children() if "LocalExecutor" in "".join(child.cmdline())]
+    assert workers
+    for worker in workers:
+        assert any("libtorch" in mapped.path for mapped in worker.memory_maps())
+
+
 def test_airflows_own_metrics_arrive_with_their_labels(stack: RunningStack, finished: dict[str, DagRun]) -> None:
     """Names, units and labels are the mapping's; nothing that Airflow sent was unmapped or in conflict."""
     first(stack, finished)

@@ -373,6 +373,8 @@ def test_servers_get_the_native_flags(tmp_path: Path, project: dict[str, Any], c
 
 
 def test_our_services_run_the_native_modules(tmp_path: Path, project: dict[str, Any]) -> None:
+    celery = ("AIRFLOW__CORE__EXECUTOR=CeleryExecutor", "AIRFLOW__CELERY__BROKER_URL=redis://127.0.0.1:1/0")
+    (tmp_path / "local.env").write_text("\n".join(celery))
     native = parts(Settings(tmp_path))
     for name in ("exporter", "courier"):
         ours, theirs = project["services"][name]["command"], native[name].command

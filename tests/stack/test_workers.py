@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from stack.parts import workers
-from stack.settings import Settings, StackError
+from stack.parts.order import parts
+from stack.settings import PROJECT, Settings, StackError
 
 CELERY = "AIRFLOW__CORE__EXECUTOR=CeleryExecutor\n"
+PRELOADED = "stack.preloaded_airflow"
 BROKER = "AIRFLOW__CELERY__BROKER_URL=redis://:secret@127.0.0.1:1/0\n"
 
 
@@ -21,6 +24,16 @@ def settings(home: Path, own: str) -> Settings:
 def test_a_stack_on_one_machine_has_no_worker(tmp_path: Path) -> None:
     assert list(workers.find(Settings(tmp_path))) == []
     assert list(workers.find(settings(tmp_path, "AIRFLOW__CORE__PARALLELISM=8\n"))) == []
+
+
+@pytest.mark.parametrize(
+    ("own", "forks"), [("", {"airflow-scheduler"}), (CELERY + BROKER, {"airflow-worker-a", "airflow-worker-b"})]
+)
+def test_what_forks_tasks_has_loaded_their_libraries(tmp_path: Path, own: str, forks: set[str]) -> None:
+    found = parts(settings(tmp_path, own))
+    assert {name for name, part in found.items() if PRELOADED in part.command} == forks
+    services = yaml.safe_load((PROJECT / "docker-compose.yaml").read_text())["services"]
+    assert [name for name, one in services.items() if PRELOADED in one.get("command", ())] == ["airflow-worker"]
 
 
 def test_with_celery_there_are_two_that_serve_no_logs_and_keep_no_secret_on_the_command_line(tmp_path: Path) -> None:
