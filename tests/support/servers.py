@@ -63,9 +63,11 @@ def wait_until(
         condition: what is waited for.
         what: the same, in words.
         seconds: when to give up.
-        every: seconds between two calls, or longer if the condition itself takes longer.
+        every: seconds between two calls; longer if the condition itself takes longer, and after a while of waiting: to
+            ask takes CPU time from what is waited for.
     """
-    deadline = time.monotonic() + seconds
+    began = time.monotonic()
+    deadline = began + seconds
     while True:
         asked = time.monotonic()
         value = condition()
@@ -73,7 +75,7 @@ def wait_until(
             return value
         now = time.monotonic()
         assert now < deadline, f"after {seconds:.0f} s still not: {what}"
-        time.sleep(max(every, min(now - asked, 5.0)))
+        time.sleep(max(every, min(now - asked, 5.0), min((now - began) / 20, 0.5)))
 
 
 @dataclass
