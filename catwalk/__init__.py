@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Binary", "Multiclass", "PredictionMonitor", "Regression", "labels", "run"]
 
-# By default, OpenMP's threads spin while they wait: if another program uses the same cores, an epoch takes many times
-# longer. torch reads this when it is loaded, which happens only after something from this package is imported.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# By default, OpenMP's threads spin for milliseconds while they wait: if another program uses the same cores, an epoch
+# takes many times longer. These poll for some 10 µs, about as long as a training step lets them wait, and then sleep.
+# torch reads this when it is loaded, which happens only after something from this package is imported.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 _HOMES = {
     "Binary": "catwalk.problems.binary",
