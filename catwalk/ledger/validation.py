@@ -41,12 +41,10 @@ def _check(hint: Any) -> Check:
     if origin is Literal:
         return lambda value: value in arguments
     if origin in (Union, types.UnionType):
-        every = [_check(option) for option in arguments if option is not type(None)]
-        if len(every) == 1:  # nearly all: to go through one check costs a multiple of the check
-            [only] = every
-            return lambda value: value is None or only(value)
-        may_be_none = len(every) < len(arguments)
-        return lambda value: (may_be_none and value is None) or any(fits(value) for fits in every)
+        every = [_check(option) for option in arguments]
+        if len(every) == 2 and arguments[1] is type(None):  # nearly all: any() costs a multiple of the check
+            return lambda value: value is None or every[0](value)
+        return lambda value: any(fits(value) for fits in every)
     if origin is list:
         of_item = _check(arguments[0])
         return lambda value: isinstance(value, list) and all(map(of_item, value))

@@ -63,7 +63,10 @@ def fail(model: str, owner: str) -> None:
 @pytest.mark.usefixtures("chain")
 def test_an_alert_about_a_model_reaches_who_its_run_says_is_its_owner(listener: Listener) -> None:
     told = {"courier": ["firing", "firing"], "owner": ["firing"], "platform": ["firing"]}
-    wait_until(lambda: heard(listener, FAILED).keys() == told.keys() and len(heard(listener, FAILED)["courier"]) == 2)
+    wait_until(
+        lambda: heard(listener, FAILED).keys() == told.keys() and len(heard(listener, FAILED)["courier"]) == 2,
+        "the failures are heard of",
+    )
     assert heard(listener, FAILED) == told
     [[of_owner], [of_nobody]] = [
         [
