@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv/bin
 LOCKED := --universal --python-version 3.11 --all-extras
+AT_ONCE := --numprocesses auto --dist loadscope --no-loadscope-reorder
 AIRFLOW2 := tests/models/airflow2/requirements
 export UV_CUSTOM_COMPILE_COMMAND := make lock
 
@@ -33,9 +34,10 @@ sbom: setup ## list the contents of the container images, as CycloneDX JSON in s
 status: setup ## show every part and where it listens
 	@$(VENV)/python -m stack status
 
-test: check drawings integration test-distributed test-containers ## all checks and tests, including those with real servers
+test: lint types ## all checks and tests, including those with real servers
+	@$(VENV)/pytest $(AT_ONCE)
 
-check: lint types unit ## lint, types and the quick tests: about two minutes
+check: lint types unit ## lint, types and the quick tests: about three minutes
 
 lint: setup
 	@$(VENV)/ruff check .
@@ -51,13 +53,13 @@ types: setup
 	@$(VENV)/mypy
 
 unit: setup ## tests that need no server and draw no figures
-	@$(VENV)/pytest -m "not integration and not drawing" --numprocesses 2
+	@$(VENV)/pytest -m "not integration and not drawing" --numprocesses 3
 
 drawings: setup ## tests of figures and of pages with figures
 	@$(VENV)/pytest -m "drawing and not integration" --numprocesses 2
 
 integration: setup ## tests with the real servers
-	@$(VENV)/pytest -m "integration and not distributed and not containers" --numprocesses 5 --dist loadscope --no-loadscope-reorder
+	@$(VENV)/pytest -m "integration and not distributed and not containers" $(AT_ONCE)
 
 test-distributed: setup ## several Celery workers over PostgreSQL and Redis, if the system has them
 	@$(VENV)/pytest -m distributed

@@ -49,8 +49,9 @@ SERVICES = ["s3", "statsd_exporter", "prometheus", "alertmanager", "exporter", "
 """Everything but Airflow."""
 
 
-WHOLE_STACK, SERVICES_ONLY = "whole stack", "services only"
+CONTAINERS, WHOLE_STACK, SERVICES_ONLY = "containers", "whole stack", "services only"
 SHARED = {
+    "tests/containers/": CONTAINERS,
     "tests/integration/test_dag.py": WHOLE_STACK,
     "tests/integration/test_posture.py": WHOLE_STACK,
     "tests/integration/test_retraining.py": WHOLE_STACK,
@@ -63,7 +64,9 @@ SHARED = {
     "tests/prometheus/test_live.py": SERVICES_ONLY,
     "tests/prometheus/test_lint.py": SERVICES_ONLY,
 }
-"""Files whose tests share a session's stack: one worker runs them all, or each would start a stack of its own."""
+"""Files, or folders, whose tests share a session's stack: one worker runs them all, or each would start a stack."""
+WORKER_MEMORY = 2 * 2**30
+"""Bytes that a worker and the servers that its tests start need at most."""
 SPREAD = {"tests/prometheus/test_mutations.py"}
 """Files with hundreds of tests that share nothing: workers take them one by one, once nothing longer is left."""
 
@@ -71,7 +74,7 @@ SPREAD = {"tests/prometheus/test_mutations.py"}
 def shared_by(nodeid: str) -> str:
     """What tests run together for: their file, or the stack that it shares with others. Spread tests run alone."""
     file = nodeid.partition("::")[0]
-    return nodeid if file in SPREAD else SHARED.get(file, file)
+    return nodeid if file in SPREAD else next((stack for of, stack in SHARED.items() if file.startswith(of)), file)
 
 
 class Scheduling(LoadScopeScheduling):
@@ -83,6 +86,11 @@ class Scheduling(LoadScopeScheduling):
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
     return Scheduling(config, log)
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Six, or fewer in little memory. Two cores are busy all the time with that many, for stacks mostly wait."""
+    return max(2, min(6, psutil.virtual_memory().available // WORKER_MEMORY))
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -111,6 +119,7 @@ def _marked(file: Path) -> set[str]:
 
 
 LONG = (
+    "integration/test_distributed",
     "prometheus/test_targets",
     "catwalk/bundle/test_servers",
     "stack/test_alarm_chain",
@@ -135,14 +144,16 @@ SPREAD_FILES = {PROJECT / name for name in SPREAD}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whole stacks come first: they take longest, and most of that is waiting. Then come other long files, and the
-    spread tests last: each is short, so all workers end together."""
+    """Whole stacks come first, that in containers before all: they take longest, and most of that is waiting. Then come
+    other long files, what needs no server, and the spread tests last: each is short, so all workers end together."""
     for item in items:
         assert {mark.name for mark in item.iter_markers()} <= _marked(item.path), f"{item.nodeid} is marked elsewhere"
     items.sort(
         key=lambda item: (
+            shared_by(item.nodeid) != CONTAINERS,
             not _needs_whole_stack(item),
             item.path in SPREAD_FILES,
+            item.get_closest_marker("integration") is None,
             LONG_FILES.get(item.path, len(LONG)),
         )
     )
@@ -181,8 +192,7 @@ class RunningStack:
         try:
             yield
         finally:
-            os.environ.clear()
-            os.environ.update(before)
+            restore_environment(before)
 
     @property
     def supervisor(self) -> Supervisor:
@@ -265,7 +275,7 @@ class SharedStacks:
     @pytest.hookimpl(tryfirst=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest) -> None:
         """Remembers how to end a stack."""
-        if fixturedef.scope == "session" and fixturedef.argname in ("services", "stack"):
+        if fixturedef.scope == "session" and fixturedef.argname in ("containers", "services", "stack"):
             self._ends.append(lambda: fixturedef.finish(request))  # type: ignore[arg-type]
 
     @pytest.hookimpl(trylast=True)
@@ -274,6 +284,21 @@ class SharedStacks:
         if nextitem is None or shared_by(nextitem.nodeid) != shared_by(item.nodeid):
             while self._ends:
                 self._ends.pop()()
+
+
+@pytest.fixture(autouse=True)
+def own_environment() -> Iterator[None]:
+    """What a test, or a command that it calls, changes in the environment is changed back: others would read it."""
+    before = dict(os.environ)
+    yield
+    restore_environment(before)
+
+
+def restore_environment(before: dict[str, str]) -> None:
+    """Changes only what differs: libraries keep what they have read."""
+    os.environ.update(before)
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
 
 
 @pytest.fixture(scope="session")

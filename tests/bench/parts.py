@@ -24,7 +24,7 @@ from tests.bench.measure import Growth, Measurement
 
 PARTS: dict[str, Callable[[Callable[[str], None]], Sequence[Measurement | Growth]]] = {
     "epochs": lambda say: epochs.measure(5, say),
-    "crowded": lambda say: crowded.measure(3, say),
+    "crowded": lambda say: crowded.measure(10, 3, say),
     "telemetry": lambda say: telemetry.measure(5, say),
     "tracking": lambda say: tracking.measure(5, say),
     "service": lambda say: service.measure(5, say),

@@ -12,6 +12,8 @@ import time
 import urllib.parse
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -117,12 +119,20 @@ class Prometheus:
         return bool(self.query(up))
 
     def settled(self, since: float) -> None:
-        """Returns once rules have seen what was there at that time: every job has been scraped after it, or not."""
+        """Returns once rules have seen what was there at that time: every job has been scraped after it, or not.
+
+        What one group of rules has recorded, another reads: each of them is evaluated, and then each of them again.
+        """
         after = f"count(timestamp(up) > {since + 2 * SCRAPE_SECONDS}) == {self.jobs}"
         wait_until(lambda: self.query(after), "a scrape of every job")
-        recorded = f"timestamp(job:process_start_time_seconds:last) > {since + 2 * SCRAPE_SECONDS}"
-        evaluated = f"count({recorded}) == count(up == 1)"
-        wait_until(lambda: self.query(evaluated), "an evaluation of the rules")
+        for _ in range(2):
+            wait_until(partial(self._evaluated, time.time()), "an evaluation of every group of rules")
+
+    def _evaluated(self, since: float) -> bool:
+        """Whether all groups that are evaluated at every scrape have been, for a time after this one."""
+        groups = json.loads(access.fetch(f"{self.url}/api/v1/rules", timeout=30))["data"]["groups"]
+        last = (datetime.fromisoformat(each["lastEvaluation"]) for each in groups if each["interval"] <= SCRAPE_SECONDS)
+        return min(last).timestamp() > since + SCRAPE_SECONDS  # a late evaluation is for up to a scrape before it
 
 
 @dataclass

@@ -24,9 +24,11 @@ PLACES = (
 
 
 def bundle(out: Path, *options: str) -> int:
-    """Returns the exit code."""
-    with pytest.raises(SystemExit) as end:
-        main(["bundle", "--out", str(out), *options])
+    """Returns the exit code. There is no stack whose settings it could read."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CATWALK_HOME", str(out.parent / "no-stack"))
+        with pytest.raises(SystemExit) as end:
+            main(["bundle", "--out", str(out), *options])
     return int(str(end.value.code or 0))
 
 

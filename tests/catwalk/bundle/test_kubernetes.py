@@ -13,12 +13,12 @@ import yaml
 from catwalk.bundle import files
 from catwalk.bundle.kubernetes.cluster import Cluster
 from catwalk.bundle.options import Options
-from catwalk.cli.main import main
 from catwalk.serving.holder import CLOSE_SECONDS
 from catwalk.telemetry.catalogue import METRICS
 from stack.settings import PROJECT, tool
 from tests.catwalk.bundle import schemas
 from tests.catwalk.bundle.cluster import PARTS, Made
+from tests.catwalk.bundle.test_command import bundle
 
 PLACES = {"exporter_url": "http://exporter", "grafana_url": "http://grafana"}
 BLUE = Made(
@@ -324,9 +324,7 @@ def test_bad_input_is_one_line_and_nothing_is_written(
     options: list[str], line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     places = ["--exporter-url", "http://e", "--grafana-url", "http://g", "--runbooks-url", "http://r"]
-    with pytest.raises(SystemExit) as end:
-        main(["bundle", "--out", str(tmp_path / "out"), *places, "--format", "kubernetes", *options])
+    assert bundle(tmp_path / "out", *places, "--format", "kubernetes", *options) == 1
     said = capsys.readouterr().err
-    assert end.value.code == 1
     assert line in said and said.startswith("catwalk: ") and said.count("\n") == 1
     assert not (tmp_path / "out").exists()

@@ -23,8 +23,6 @@ CALLER = {
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty home of a stack; the caller has settings for another S3."""
     tell.cache_clear()  # The caller's earlier warnings
-    for name in os.environ:
-        monkeypatch.setenv(name, os.environ[name])  # so that everything is restored
     for name in [name for name in os.environ if name.startswith(("AWS_", "CATWALK_"))]:
         monkeypatch.delenv(name)
     for name, value in {**CALLER, "CATWALK_HOME": str(tmp_path)}.items():
