@@ -34,6 +34,7 @@ from stack.native.supervisor import Supervisor
 from stack.parts.health import monitoring_password
 from stack.ports import free_ports
 from stack.settings import PROJECT, Settings
+from tests.support.runs import draw_synthetic
 from tests.support.servers import s3_server, s3_store, wait_until
 from tests.support.traffic import small_champion
 
@@ -248,6 +249,7 @@ def running_stack(
     settings = Settings(home, free_ports(), interval=interval, windows=windows)
     lines = [f"{name}={value}\n" for name, value in {**QUIET, **(own_settings or {})}.items()]
     (home / "local.env").write_text("".join(lines))
+    draw_synthetic(home)
     try:
         control.up(settings, parts, say=lambda line: None)
         yield RunningStack(settings)

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,9 +33,16 @@ class Reader:
         In panels that read ``job:counter:growth``, a counter's name is a label value.
         """
         names = {name, *(f"{name}_{part}" for part in ("bucket", "sum", "count"))}
-        patterns = [pattern for pattern in _PATTERN.findall(self.query) if ".+" not in pattern]
-        matched = any(re.fullmatch(pattern, one) for pattern in patterns for one in names)
-        return self.name != name and (matched or not names.isdisjoint(_WORD.findall(self.query)))
+        matched = any(re.fullmatch(pattern, one) for pattern in self._patterns for one in names)
+        return self.name != name and (matched or not names.isdisjoint(self._words))
+
+    @cached_property
+    def _patterns(self) -> list[str]:
+        return [pattern for pattern in _PATTERN.findall(self.query) if ".+" not in pattern]
+
+    @cached_property
+    def _words(self) -> set[str]:
+        return set(_WORD.findall(self.query))
 
 
 def readers(project: Path) -> list[Reader]:

@@ -68,7 +68,7 @@ def measure(rounds: int, others: int, say: Callable[[str], None]) -> list[Measur
     Args:
         rounds: readings of what is shipped, and of what it is compared with.
         others: readings of the other settings, and of what spins beside busy programs, which takes longest.
-        say: is told about progress.
+        say: shows progress.
     """
     alone: dict[str, list[float]] = {name: [] for name in SETTINGS}
     crowded: dict[str, list[float]] = {name: [] for name in SETTINGS}
@@ -105,5 +105,5 @@ def _rows(name: str, alone: dict[str, list[float]], crowded: dict[str, list[floa
 
 
 def _ratios(some: list[float], others: list[float]) -> list[float]:
-    """Of those measured in the same round."""
+    """Divides those of the same round; later ones have no other."""
     return [one / other for one, other in zip(some, others, strict=False)]

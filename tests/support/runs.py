@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from catwalk.telemetry.points import Point
 from ml.fashion_mnist import CLASSIFIER
 from ml.fashion_mnist.config import DataConfig, RunConfig
 from ml.fashion_mnist.dataset import read_splits
+from stack.bootstrap import TOOLS
 from tests.support import small
 
 SMALL = {**small.SMALL, "seed": 11}
@@ -59,10 +61,17 @@ class Recorder(Silent):
 def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home whose synthetic files are drawn."""
     home = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CATWALK_HOME", str(home))
-        read_splits(DataConfig(source="synthetic"))
+    draw_synthetic(home)
     return home
+
+
+def draw_synthetic(home: Path) -> None:
+    """Gives a home the synthetic files. To draw them takes seconds: that happens once, in `.tools`."""
+    kept = TOOLS / "drawn"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CATWALK_HOME", str(kept))
+        read_splits(DataConfig(source="synthetic"))
+    shutil.copytree(kept, home, dirs_exist_ok=True)
 
 
 @pytest.fixture
