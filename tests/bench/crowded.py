@@ -105,5 +105,5 @@ def _rows(name: str, alone: dict[str, list[float]], crowded: dict[str, list[floa
 
 
 def _ratios(some: list[float], others: list[float]) -> list[float]:
-    """Divides those of the same round; later ones have no other."""
+    """Divides the readings of the same rounds."""
     return [one / other for one, other in zip(some, others, strict=False)]
