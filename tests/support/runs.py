@@ -71,7 +71,8 @@ def draw_synthetic(home: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CATWALK_HOME", str(kept))
         read_splits(DataConfig(source="synthetic"))
-    shutil.copytree(kept, home, dirs_exist_ok=True)
+    half_written = shutil.ignore_patterns("tmp*")  # by another worker, which draws them at the same time
+    shutil.copytree(kept, home, ignore=half_written, dirs_exist_ok=True)
 
 
 @pytest.fixture
