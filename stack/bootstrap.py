@@ -103,7 +103,8 @@ def build(module: Path) -> Path:
         return folder
     go = find_go()
     folder.mkdir(parents=True, exist_ok=True)
-    flags = ["-trimpath", "-mod=readonly", "-buildvcs=false", f"-tags={tags}", "-o", f"{folder}/"]
+    undebuggable = ["-ldflags=-s -w", "-gcflags=all=-dwarf=false"]  # an eighth of the time, and a third of the size
+    flags = ["-trimpath", "-mod=readonly", "-buildvcs=false", *undebuggable, f"-tags={tags}", "-o", f"{folder}/"]
     _run(
         f"{folder.name} (compiled once)",
         [go, "build", *flags, *packages],
