@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,3 +126,15 @@ class Load:
         for thread in self._threads:
             thread.join()
         return self.answers
+
+
+def logged(ask: Callable[[], Any]) -> Any:
+    """An answer of `/predict`, requested until the log has taken all its predictions: on a busy machine it may drop
+    some, and reports it.
+    """
+
+    def answer() -> Any:
+        found = ask()
+        return found if all(one["logged"] for one in found["predictions"]) else None
+
+    return wait_until(answer, "logged predictions")

@@ -18,7 +18,7 @@ from catwalk.ledger.runs import Run
 from stack.settings import PROJECT
 from tests.support.logs import stored
 from tests.support.servers import wait_until
-from tests.support.serving import Server, serving
+from tests.support.serving import Server, logged, serving
 
 pytestmark = pytest.mark.integration
 
@@ -38,22 +38,17 @@ def lines(run: Run, kept: str) -> list[dict[str, Any]]:
     return stored(run.store, kept, "shapes")
 
 
-def logged(server: Server, body: Any) -> Any:
-    """Predictions, requested until the log has taken them all: on a busy machine it may drop some, and reports it."""
-
-    def ask() -> Any:
-        found = server.post("/predict", json=body).json()["predictions"]
-        return found if all(one["logged"] for one in found) else None
-
-    return wait_until(ask, "logged predictions")
+def predictions(server: Server, body: Any) -> Any:
+    """Predictions that the log has taken."""
+    return logged(lambda: server.post("/predict", json=body).json())["predictions"]
 
 
 def test_what_it_says_is_logged_and_stored_reaches_the_ledger_when_it_ends(
     logging: Server, versions: list[Run]
 ) -> None:
-    found = logged(logging, {"inputs": [PICTURE] * 3, "ids": IDS})
+    found = predictions(logging, {"inputs": [PICTURE] * 3, "ids": IDS})
     assert [one["id"] for one in found] == IDS
-    [made] = logged(logging, {"inputs": PICTURE})
+    [made] = predictions(logging, {"inputs": PICTURE})
     assert len(made["id"]) == 32, "an id that the log made, for a later label"
     told = {"ids": [*IDS, made["id"]], "labels": ["bar", "blob", 2, "cross"], "times": [1.0, 2, 3, 4.5]}
     assert logging.post("/labels", json=told).json() == {"stored": 4}
@@ -116,7 +111,7 @@ def test_while_labels_wait_for_the_disk_it_answers(versions: list[Run], tmp_path
     labels = {"ids": ["a"], "labels": ["bar"]}
     with serving("shapes", "--log", str(tmp_path / "log"), "--request-seconds", "2", PYTHONPATH=path) as server:
         wait_until(lambda: server.get("/readyz").status_code == 200, "a version")
-        logged(server, {"inputs": [PICTURE], "ids": ["a"]})
+        predictions(server, {"inputs": [PICTURE], "ids": ["a"]})
         flag.touch()
         with ThreadPoolExecutor(usable_cpus()) as crowd:
             asked = [crowd.submit(server.post, "/labels", json=labels) for _ in range(usable_cpus())]
