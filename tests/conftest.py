@@ -297,7 +297,7 @@ def own_environment() -> Iterator[None]:
 
 
 def restore_environment(before: dict[str, str]) -> None:
-    """Changes only what differs: libraries keep what they have read."""
+    """Changes only what differs: a thread that reads another variable always finds it."""
     os.environ.update(before)
     for name in os.environ.keys() - before.keys():
         del os.environ[name]

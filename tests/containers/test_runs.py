@@ -101,6 +101,7 @@ def test_the_champion_is_served_and_prometheus_counts_its_answers(
         return json.loads(body)
 
     answer = logged(predicted)
+    assert len(answer["predictions"]) == 3
     assert stack.ledger.run(answer["version"]).decision()
     counted = f'sum(catwalk_service_predictions_total{{version="{answer["version"]}", job="services"}}) >= 3'
     wait_until(lambda: stack.query(counted), "Prometheus counts the answers")
